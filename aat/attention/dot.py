@@ -1,0 +1,247 @@
+"""How is dot-product attention assembled? A Problem becomes the arguments of kernels/attention_forward.py."""
+
+import numpy as np
+
+from aat.arrays import STORAGE, span
+from aat.attention.base import Result
+from aat.attention.positions import pairs_in_bounds
+from aat.errors import BackendError
+from aat.tiling.base import TileConfig, count_groups
+
+GRID = 65535                   # thread groups of a launch that every Vulkan device takes
+SCRATCH_BYTES = 256 << 20      # scratch of a GPU launch whose configuration does not fit in registers
+STRIDED = {"Q": "q", "K": "k", "V": "v"}
+
+
+def choose(problem, session, config=None):
+    """The TileConfig of a launch: `config`, or the default for the device and the head sizes.
+
+    Raises BackendError, with every reason, if the device cannot hold it.
+    """
+    width, shared = session.lane_width, session.limits.shared_bytes
+    chosen = config or TileConfig.default(width, problem.D, problem.Dv, shared)
+    reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv, dtype=problem.dtype,
+                              shared_bytes=shared, max_threads=session.limits.threads_per_block)
+    if reasons:
+        raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])
+    return chosen
+
+
+def specify(problem, careful=False):
+    """The compile-time features that a problem needs."""
+    from aat.kernels.attention_forward import Spec
+
+    def kind(x):
+        return "" if x is None else "rows" if x.shape[2] > 1 else "keys"
+
+    bias_type = "f32" if problem.bias is None else _stored(problem.bias)
+    return Spec(d=problem.D, dv=problem.Dv, mask=kind(problem.mask), bias=kind(problem.bias), bias_type=bias_type,
+                softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
+                careful=careful)
+
+
+def plan(problem, session, config=None):
+    """What `run` would launch, as a dict of facts for people."""
+    chosen = choose(problem, session, config)
+    rows = chosen.rows_per_program(problem.dtype)
+    counts = _counted_by_host(problem, chosen)
+    return {"kernel": "kernels/attention_forward.py", "tiles": str(chosen),
+            "programs": f"{problem.B * problem.Hq * -(-problem.Lq // rows)} of {rows} query rows",
+            "threads": session.threads if session.backend == "cpu" else chosen.threads,
+            "lanes": f"{session.lane_width}, {'LLVM intrinsics' if session.intrinsics else 'plain Taichi'}",
+            "groups of keys": f"{counts['visited']} visited of {counts['total']}, {counts['full']} without a mask",
+            "why": "given by the caller" if config else "default for this device and these head sizes"}
+
+
+def run(problem, session, config=None):
+    """Launch the kernel for a Problem; the Result's arrays are NumPy's, or DeviceArrays if q is one.
+
+    A first launch multiplies the values of masked keys by zero; if anything that is not finite came out although keys
+    were masked, a second one that does not read them decides, because zero times NaN is NaN.
+    """
+    chosen = choose(problem, session, config)
+    with session.scope():
+        launch = _Launch(problem, session, chosen)
+        launch.go(careful=False)
+        if launch.meta_host[launch.Meta.NONFINITE] and launch.masks:
+            launch.go(careful=True)
+        return launch.result()
+
+
+class _Launch:
+    """The kernel's arguments for one problem, kept for a second launch."""
+
+    def __init__(self, problem, session, config):
+        from aat.kernels.attention_forward import Meta
+
+        self.Meta, self.problem, self.session, self.config = Meta, problem, session, config
+        self.on_cpu = session.backend == "cpu"
+        self.rows = config.rows_per_program(problem.dtype)
+        self.tasks = problem.B * problem.Hq * -(-problem.Lq // self.rows)
+        # Without masks every key counts for every row, and what is not finite is the answer.
+        self.masks = (problem.mask is not None or problem.bias is not None or problem.left is not None
+                      or problem.right is not None or problem.kv_lens is not None)
+        self.meta_host = np.zeros(Meta.BATCH + 2 * problem.B, np.int32)
+        self._describe()
+        self._inputs()
+        self._outputs()
+
+    def _describe(self):
+        from aat.kernels.attention_forward import FAR
+
+        Meta, problem, meta = self.Meta, self.problem, self.meta_host
+        meta[Meta.HEADS], meta[Meta.GROUP], meta[Meta.QUERIES] = problem.Hq, problem.group, problem.Lq
+        meta[Meta.TILES], meta[Meta.TASKS] = -(-problem.Lq // self.rows), self.tasks
+        meta[Meta.LEFT] = FAR if problem.left is None else problem.left
+        meta[Meta.RIGHT] = FAR if problem.right is None else problem.right
+        meta[Meta.BATCH::2] = problem.Lk if problem.kv_lens is None else problem.kv_lens
+        meta[Meta.BATCH + 1::2] = problem.q_offset
+
+    def _inputs(self):
+        Meta, problem, meta, session = self.Meta, self.problem, self.meta_host, self.session
+        arguments = {}
+        for place, name in STRIDED.items():
+            x = getattr(problem, name)
+            arguments[name], strides = self._argument(x, problem.dtype)
+            meta[Meta[place]:Meta[place] + 3] = strides[:3]
+            if self.on_cpu and name != "q":
+                at = Meta[f"{place}_ADDRESS"]
+                meta[at:at + 2] = np.array([arguments[name].__array_interface__["data"][0]], np.uint64).view(np.int32)
+        for place, name in (("MASK", "mask"), ("BIAS", "bias")):
+            x = getattr(problem, name)
+            arguments[name] = 0
+            if x is not None:
+                logical = "bool" if name == "mask" else _stored(x)
+                arguments[name], strides = self._argument(x, logical, unit=False)
+                strides = [0 if size == 1 else stride for size, stride in zip(x.shape, strides, strict=True)]
+                meta[Meta[place]:Meta[place] + 4] = strides
+        arguments["sinks"] = 0 if problem.sinks is None else session.array(np.ascontiguousarray(problem.sinks))
+        self.arguments = arguments
+
+    def _argument(self, x, logical, unit=True):
+        """(kernel argument, strides in elements) of an input; host arrays are read in place on the CPU."""
+        if not isinstance(x, np.ndarray):
+            shape = x.shape
+            return x.argument, [int(np.prod(shape[axis + 1:])) for axis in range(len(shape))]
+        if self.on_cpu:
+            x = x.view(np.uint8) if x.dtype == bool else x
+            x = x if _in_place(x, unit) else np.ascontiguousarray(x)
+            return _flat(x), [stride // x.itemsize for stride in x.strides]
+        x = np.ascontiguousarray(x)
+        return self.session.array(x.reshape(-1), logical), [stride // x.itemsize for stride in x.strides]
+
+    def _outputs(self):
+        problem, session, Meta = self.problem, self.session, self.Meta
+        shape = (problem.B, problem.Hq, problem.Lq)
+        number = np.dtype(np.float64 if problem.dtype == "f64" else np.float32)
+        size = int(np.prod(shape))
+        if self.on_cpu and isinstance(problem.q, np.ndarray):
+            given = problem.out is not None and _in_place(problem.out, True)
+            self.out = problem.out if given else np.empty((*shape, problem.Dv), STORAGE[problem.dtype])
+            self.out_argument, strides = _flat(self.out), [stride // self.out.itemsize for stride in self.out.strides]
+            self.lse = self.lse_argument = np.empty(size, number) if problem.return_lse else None
+        else:
+            # On a GPU every result is f32 and 16-bit ones are rounded when they are read.
+            stored = STORAGE[problem.dtype] if self.on_cpu else number
+            self.out_argument = session.empty(size * problem.Dv, stored)
+            self.lse_argument = session.empty(size, number) if problem.return_lse else None
+            strides = [problem.Hq * problem.Lq * problem.Dv, problem.Lq * problem.Dv, problem.Dv]
+        self.meta_host[Meta.O:Meta.O + 3] = strides[:3]
+
+    def go(self, careful):
+        """Launch, and wait until `meta` is back on the host."""
+        from aat.kernels.attention_forward import build
+        from aat.kernels.lanes import lanes_for
+
+        problem, session, Meta = self.problem, self.session, self.Meta
+        spec = specify(problem, careful)
+        width = self.config.lane_width
+
+        def make():
+            return build(lanes_for(session.backend, width, problem.dtype, session.intrinsics), self.config, spec)
+
+        dtype = problem.dtype if self.on_cpu else "f32"
+        kernel = session.kernel(("attention_forward", dtype, self.config, spec), make)
+        programs, scratch, stage = self._memory(spec)
+        self.meta_host[:Meta.FULL + 1] = 0
+        meta = session.array(self.meta_host)
+        arguments = self.arguments
+        with session.launching():
+            kernel(arguments["q"], arguments["k"], arguments["v"], self.out_argument,
+                   self.lse_argument if problem.return_lse else 0, arguments["mask"], arguments["bias"],
+                   arguments["sinks"], scratch, stage, meta, problem.scale, problem.softcap or 1.0, programs)
+        if not self.on_cpu:
+            session.read(meta, len(self.meta_host), self.meta_host)
+
+    def _memory(self, spec):
+        """(programs, scratch argument, staging argument)."""
+        from aat.kernels.attention_forward import scratch_lanes, stage_elements
+
+        config, session, problem = self.config, self.session, self.problem
+        lanes = scratch_lanes(config, spec)
+        if self.on_cpu:
+            programs = min(session.threads, self.tasks)
+            number = np.dtype(np.float64 if problem.dtype == "f64" else np.float32)
+            width = config.lane_width // 2 if problem.dtype == "f64" else config.lane_width
+            scratch = session.empty(programs * lanes * width, number).reshape(-1, width)
+            staged = stage_elements(config, spec) if problem.dtype in ("f16", "bf16") else 0
+            return programs, scratch, session.empty(programs * staged, np.dtype(np.float32)) if staged else 0
+        programs = min(self.tasks, GRID)
+        if not lanes:
+            return programs, 0, 0
+        each = lanes * config.threads
+        programs = max(1, min(programs, SCRATCH_BYTES // (4 * each)))
+        return programs, session.empty(programs * each, np.dtype(np.float32)), 0
+
+    def result(self):
+        problem, session = self.problem, self.session
+        shape = (problem.B, problem.Hq, problem.Lq)
+        number = "f64" if problem.dtype == "f64" else "f32"
+        if not isinstance(problem.q, np.ndarray):
+            out = session.adopt(self.out_argument, (*shape, problem.Dv), problem.dtype)
+            lse = session.adopt(self.lse_argument, shape, number) if problem.return_lse else None
+        elif self.on_cpu:
+            out, lse = self.out, None if self.lse is None else self.lse.reshape(shape)
+        else:
+            size = int(np.prod(shape))
+            out = np.empty((*shape, problem.Dv), STORAGE[problem.dtype]) if problem.out is None else problem.out
+            session.read(self.out_argument, size * problem.Dv, out, logical=problem.dtype)
+            lse = session.read(self.lse_argument, size, np.empty(shape, np.float32)) if problem.return_lse else None
+        return Result(out, lse, self._counts(), self.config, "attention_forward")
+
+    def _counts(self):
+        """What the kernel counted; by the same arithmetic on the host where its 32 bits could have wrapped."""
+        problem, config = self.problem, self.config
+        total = self.tasks * -(-problem.Lk // config.keys_per_group)
+        if total < 2**32:
+            visited, full = self.meta_host[[self.Meta.VISITED, self.Meta.FULL]].view(np.uint32).tolist()
+            counts = {"visited": visited, "full": full, "total": total}
+        else:
+            counts = _counted_by_host(problem, config)
+        pairs = config.keys_per_group * self.rows
+        counts["multiply_adds"] = counts["visited"] * pairs * (problem.D + problem.Dv)
+        return counts
+
+
+def _counted_by_host(problem, config):
+    keys = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+    counts = count_groups(config, problem.dtype, problem.q_offset, keys, problem.Hq, problem.Lq, problem.Lk,
+                          problem.left, problem.right)
+    return counts | {"pairs": pairs_in_bounds(problem)}
+
+
+def _stored(x):
+    """Short name of the dtype that a float array is stored in; bf16 comes as its bits."""
+    return {"uint16": "bf16", "float16": "f16", "float64": "f64"}.get(x.dtype.name, "f32")
+
+
+def _in_place(x, unit):
+    """Whether a kernel can address a host array as it stands: steps forward, in whole elements, and next to each other
+    along the last axis if `unit`."""
+    whole = all(stride >= 0 and stride % x.itemsize == 0 for stride, n in zip(x.strides, x.shape, strict=True) if n > 1)
+    return whole and (not unit or x.shape[-1] == 1 or x.strides[-1] == x.itemsize)
+
+
+def _flat(x):
+    """The memory between the first and the last element of x as a flat contiguous array, without a copy."""
+    return np.lib.stride_tricks.as_strided(x, shape=(span(x),), strides=(x.itemsize,))

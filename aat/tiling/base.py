@@ -1,0 +1,156 @@
+"""Tile sizes of a kernel, and what a launch visits with them."""
+from dataclasses import dataclass
+
+import numpy as np
+
+CPU_REGISTERS = {16: 32, 8: 16, 4: 16}      # vector registers of the instruction set that a lane width stands for
+
+
+@dataclass(frozen=True, slots=True)
+class TileConfig:
+    """How a kernel cuts its work. Configs change speed, never results beyond the error budget.
+
+    Attributes:
+        lane_width: queries in a lane variable: 16, 8 or 4 on the CPU (f32 lanes; f64 has half as many), 1 on a GPU.
+        lane_vectors: lane variables that a program or thread holds; each scalar of K and V that is read feeds as many FMAs.
+        keys_per_block: keys whose scores are held in registers at once.
+        keys_per_group: keys between two updates of the running maximum.
+        keys_per_tile: keys that are staged at once; equals keys_per_group on the CPU.
+        columns_per_block: output columns held in registers at once.
+        threads: threads of a program: 1 on the CPU, a thread group on a GPU.
+        registers: scores and outputs live in registers (everything unrolled) instead of scratch memory.
+    """
+
+    lane_width: int
+    lane_vectors: int
+    keys_per_block: int
+    keys_per_group: int
+    keys_per_tile: int
+    columns_per_block: int
+    threads: int = 1
+    registers: bool = False
+
+    def rows_per_program(self, dtype="f32"):
+        """Query rows of one program."""
+        width = self.lane_width // 2 if dtype == "f64" and self.lane_width > 1 else self.lane_width
+        return width * self.lane_vectors * self.threads
+
+    @classmethod
+    def default(cls, lane_width, d, dv, shared_bytes=0):
+        """The measured default for head sizes d and dv (docs/kernels/attention_forward.md has the arithmetic)."""
+        if lane_width > 1:
+            return cls._default_cpu(lane_width, d, dv)
+        return cls._default_gpu(d, dv, shared_bytes)
+
+    @classmethod
+    def _default_cpu(cls, lane_width, d, dv):
+        # 32 registers: 2 x 8 accumulators; 16 registers: 2 x 4. Scores and outputs of a program stay in 32 KB of L1.
+        vectors, block = (2, 8) if CPU_REGISTERS[lane_width] == 32 else (2, 4)
+        group = 64 if max(d, dv) <= 64 else 48 if max(d, dv) <= 160 else 32
+        return cls(lane_width, vectors, block, group, group, min(block, dv))
+
+    @classmethod
+    def _default_gpu(cls, d, dv, shared_bytes):
+        width = max(d, dv)
+        if width > 256:
+            tile = max(1, min(16, shared_bytes // (4 * (d + dv))))
+            return cls(1, 1, min(tile, 4), tile - tile % min(tile, 4), tile - tile % min(tile, 4), 8, 64)
+        # Registers hold 2 (d + dv) numbers a thread with two queries; unrolled code grows with d * keys * queries.
+        vectors = 2 if width <= 64 else 1
+        block = 8 if width <= 128 else 4
+        tile = 32
+        while tile > block and 4 * tile * (d + dv) > shared_bytes:
+            tile //= 2
+        return cls(1, vectors, block, block, tile, dv, 128, True)
+
+    def problems(self, *, backend, d, dv, dtype="f32", shared_bytes=0, max_threads=1, lane_width=None):
+        """Every reason why a device cannot hold this config; an empty list says that it can.
+
+        The single statement of the constraints: defaults, tuning and `tiling=` all call it.
+        """
+        reasons = []
+        sizes = {name: getattr(self, name) for name in self.__slots__ if name != "registers"}
+        for name, value in sizes.items():
+            if not isinstance(value, int) or value < 1:
+                reasons.append(f"{name} must be a positive integer, got {value!r}")
+        if reasons:
+            return reasons
+        if self.keys_per_group % self.keys_per_block:
+            reasons.append(f"keys_per_group ({self.keys_per_group}) must be a multiple of keys_per_block ({self.keys_per_block})")
+        if self.keys_per_tile % self.keys_per_group:
+            reasons.append(f"keys_per_tile ({self.keys_per_tile}) must be a multiple of keys_per_group ({self.keys_per_group})")
+        if self.columns_per_block > dv:
+            reasons.append(f"columns_per_block ({self.columns_per_block}) must not exceed the value columns ({dv})")
+        if backend == "cpu":
+            reasons += self._cpu_problems(lane_width)
+        else:
+            reasons += self._gpu_problems(backend, d, dv, shared_bytes, max_threads)
+        return reasons
+
+    def _cpu_problems(self, lane_width):
+        reasons = []
+        if self.lane_width not in (4, 8, 16):
+            reasons.append(f"lane_width must be 4, 8 or 16 on the cpu backend, got {self.lane_width}")
+        elif lane_width is not None and self.lane_width > lane_width:
+            reasons.append(f"lane_width {self.lane_width} exceeds this CPU's {lane_width} f32 lanes")
+        if self.threads != 1:
+            reasons.append(f"threads must be 1 on the cpu backend (a program is one thread), got {self.threads}")
+        if self.registers:
+            reasons.append("registers must be False on the cpu backend (scores live in L1)")
+        if self.keys_per_tile != self.keys_per_group:
+            reasons.append("keys_per_tile must equal keys_per_group on the cpu backend (nothing is staged)")
+        return reasons
+
+    def _gpu_problems(self, backend, d, dv, shared_bytes, max_threads):
+        reasons = []
+        if self.lane_width != 1:
+            reasons.append(f"lane_width must be 1 on the {backend} backend (a lane is a thread), got {self.lane_width}")
+        if self.threads > max_threads:
+            reasons.append(f"threads ({self.threads}) exceeds the device's {max_threads} per group")
+        need = 4 * self.keys_per_tile * (d + dv)
+        if need > shared_bytes:
+            reasons.append(f"keys_per_tile ({self.keys_per_tile}) needs {need} bytes of shared memory, the device has {shared_bytes}")
+        if self.registers and (self.keys_per_group != self.keys_per_block or self.columns_per_block != dv):
+            reasons.append("registers needs keys_per_group == keys_per_block and columns_per_block == the value columns")
+        return reasons
+
+
+def key_ranges(first_row, last_row, offset, left, right, keys):
+    """Keys that rows first_row .. last_row see: (begin, end, full_begin, full_end), each an integer array.
+
+    [begin, end) holds every key that some row sees, [full_begin, full_end) those that every row sees (empty when
+    full_end <= full_begin). left and right may be None. The kernel computes the same for each of its programs.
+    """
+    first, last = first_row + offset, last_row + offset
+    zero = np.zeros_like(first + keys)
+    begin = zero if left is None else np.clip(first - left, 0, keys)
+    full_begin = zero if left is None else np.clip(last - left, 0, keys)
+    end = zero + keys if right is None else np.clip(last + right + 1, 0, keys)
+    full_end = zero + keys if right is None else np.clip(first + right + 1, 0, keys)
+    return begin, end, full_begin, full_end
+
+
+def count_groups(config, dtype, batch_offsets, batch_keys, heads, queries, keys, left, right):
+    """What a launch visits, exactly: the same arithmetic as the kernel's, on the host.
+
+    Returns:
+        dict of ints: groups `visited`, of those `full` (the mask-free path), `total` (all programs x all groups), and
+        `pairs`, the (row, key) pairs that the positions leave visible.
+    """
+    rows = config.rows_per_program(dtype)
+    group = config.keys_per_group
+    first = np.arange(0, queries, rows, dtype=np.int64)
+    last = np.minimum(first + rows, queries) - 1
+    visited = full = pairs = 0
+    every_row = np.arange(queries, dtype=np.int64)
+    for offset, length in zip(batch_offsets.tolist(), batch_keys.tolist()):
+        begin, end, full_begin, full_end = key_ranges(first, last, offset, left, right, length)
+        some = end > begin
+        low, high = begin // group, -(-end // group)
+        visited += int(np.where(some, high - low, 0).sum())
+        inner = np.minimum(full_end // group, high) - np.maximum(-(-full_begin // group), low)
+        full += int(np.where(some, np.maximum(inner, 0), 0).sum())
+        row_begin, row_end, _, _ = key_ranges(every_row, every_row, offset, left, right, length)
+        pairs += int(np.maximum(row_end - row_begin, 0).sum())
+    total = len(batch_offsets) * len(first) * -(-keys // group)
+    return {"visited": visited * heads, "full": full * heads, "total": total * heads, "pairs": pairs * heads}

@@ -1,0 +1,151 @@
+"""Lanes on a GPU (vulkan, cuda): a lane variable is one thread's scalar; keys are staged in shared memory."""
+import taichi as ti
+
+from aat.kernels.lanes.base import NEGATIVE_INFINITY, assign, element, inline, local
+from aat.kernels.lanes.generate import TANH_F32
+
+
+class GpuLanes:
+    """One query a thread. Arrays hold f32 (16-bit data is widened when it is copied to the device) and i32 masks."""
+
+    dynamic_tasks = False                # programs are thread groups: the device schedules them
+    mask_type = ti.i32
+    staged = True
+    width = 1
+    dtype = "f32"
+    scalar_name = "f32"
+
+    def __init__(self, backend):
+        self.backend = backend
+        self.scalar = self.vector = self.element_type = ti.f32
+        self.positions_type = ti.i32
+
+    def bias_type(self, dtype):
+        return ti.f32
+
+    # -- lane arithmetic ----------------------------------------------------------------------------------------
+    @inline
+    def splat(self, x):
+        return local(ti.cast(x, ti.f32))
+
+    @inline
+    def fma(self, scalar, lanes, total):
+        """total += scalar * lanes; drivers contract it to one instruction."""
+        total._augassign(scalar * lanes, "Add")
+
+    @inline
+    def exp_sub(self, x, m):
+        return local(ti.exp(x - m))
+
+    @inline
+    def exp(self, x):
+        return local(ti.exp(x))
+
+    @inline
+    def exp2(self, x):
+        return local(ti.exp(x * 0.6931471805599453))
+
+    @inline
+    def log(self, x):
+        """ln x for normal x > 0 by the scheme of generate.log_core: Vulkan allows its own Log an error of 2^-21 near 1."""
+        bits = local(ti.bit_cast(local(x), ti.i32))
+        n = local((bits - 0x3F3504F3) >> 23)
+        m = local(ti.bit_cast(local(bits - (n << 23)), ti.f32))
+        s = local((m - 1.0) / (m + 1.0))
+        z = local(s * s)
+        tail = z * s * (2 / 3 + z * (2 / 5 + z * (2 / 7 + z * (2 / 9 + z * (2 / 11)))))
+        return local(ti.cast(n, ti.f32) * 0.693359375 + (ti.cast(n, ti.f32) * -2.12194440054690583e-4 + (2.0 * s + tail)))
+
+    @inline
+    def log2(self, x):
+        return local(self.log(x) * 1.4426950408889634)
+
+    @inline
+    def sqrt(self, x):
+        return local(ti.sqrt(x))
+
+    @inline
+    def tanh(self, x):
+        """As generate.tanh_core: drivers lose the relative accuracy near 0."""
+        x = local(x)
+        z = local(x * x)
+        small = local(0.0)
+        for c in reversed(TANH_F32):
+            assign(small, small * z + c)
+        far = local(1.0 - 2.0 / (ti.exp(2.0 * ti.min(ti.abs(x), 10.0)) + 1.0))
+        far = local(ti.select(x < 0.0, -far, far))
+        # x + x carries a NaN: min may drop it.
+        return local(ti.select(ti.abs(x) < 0.625, small * z * x + x, ti.select(x == x, far, x + x)))
+
+    @inline
+    def maximum(self, a, b):
+        return ti.max(a, b)
+
+    @inline
+    def keep(self, s, j, low, high):
+        return local(ti.select((low <= j) & (j < high), s, NEGATIVE_INFINITY))
+
+    @inline
+    def where_equal(self, x, value, then, otherwise):
+        return local(ti.select(x == value, then, otherwise))
+
+    @inline
+    def nonfinite(self, x):
+        """0 where x is finite, 1 elsewhere, from its bits: SPIR-V lets a driver assume that there is no NaN."""
+        bits = ti.bit_cast(local(x), ti.i32) & 0x7F800000
+        return local(ti.cast(bits == 0x7F800000, ti.f32))
+
+    @inline
+    def any_flagged(self, x):
+        return local(ti.cast(x != 0.0, ti.i32))
+
+    # -- positions and memory -----------------------------------------------------------------------------------
+    @inline
+    def rows(self, first, last):
+        return local(ti.min(first, last))
+
+    @inline
+    def affine(self, rows, factor, term, low=None, high=None):
+        value = rows * factor + term
+        return local(value if low is None else ti.min(ti.max(value, low), high))
+
+    @inline
+    def gather(self, array, bases, offset, dtype):
+        """array[bases + offset]; every dtype is stored as f32, masks as i32."""
+        return local(ti.cast(element(array, bases + offset), ti.f32))
+
+    @inline
+    def broadcast(self, array, index, dtype):
+        return local(ti.cast(element(array, index), ti.f32))
+
+    @inline
+    def scatter(self, array, bases, offset, lanes):
+        assign(element(array, bases + offset), lanes)
+
+    @inline
+    def scatter_plain(self, array, bases, lanes):
+        assign(element(array, bases), lanes)
+
+    # -- tiles of keys ------------------------------------------------------------------------------------------
+    @inline
+    def shared(self, count):
+        return ti.simt.block.SharedArray((count,), ti.f32)
+
+    @inline
+    def sync(self):
+        ti.simt.block.sync()
+
+    def stage(self, columns, rows, threads):
+        """A `ti.func` by which the threads of a group copy a tile into shared memory, neighbours side by side."""
+        count = columns * rows
+
+        @ti.func
+        def copy(src: ti.template(), offset, stride, last, dst: ti.template(), base, first, thread):
+            for n in ti.static(range((count + threads - 1) // threads)):
+                e = n * threads + thread
+                if ti.static(count % threads == 0):
+                    dst[base + e] = src[offset + ti.min(first + e // columns, last) * stride + e % columns]
+                else:
+                    if e < count:
+                        dst[base + e] = src[offset + ti.min(first + e // columns, last) * stride + e % columns]
+        return copy

@@ -1,0 +1,299 @@
+; Written by kernels/lanes/generate.py: 4 lanes of float. Do not edit.
+target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-f80:128-n8:16:32:64-S128"
+target triple = "x86_64-pc-linux-gnu"
+
+declare <4 x float> @llvm.fma.v4f32(<4 x float>, <4 x float>, <4 x float>)
+declare <4 x float> @llvm.sqrt.v4f32(<4 x float>)
+declare <4 x float> @llvm.fabs.v4f32(<4 x float>)
+declare <4 x float> @llvm.copysign.v4f32(<4 x float>, <4 x float>)
+
+define void @fma_s_v4f32(float* %a0, <4 x float>* %a1, <4 x float>* %a2) alwaysinline {
+  %t1 = load float, float* %a0
+  %t2 = insertelement <4 x float> undef, float %t1, i32 0
+  %t3 = shufflevector <4 x float> %t2, <4 x float> undef, <4 x i32> zeroinitializer
+  %t4 = load <4 x float>, <4 x float>* %a1
+  %t5 = load <4 x float>, <4 x float>* %a2
+  %t6 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t3, <4 x float> %t4, <4 x float> %t5)
+  store <4 x float> %t6, <4 x float>* %a2
+  ret void
+}
+
+define void @fma_v_v4f32(<4 x float>* %a0, <4 x float>* %a1, <4 x float>* %a2) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = load <4 x float>, <4 x float>* %a1
+  %t3 = load <4 x float>, <4 x float>* %a2
+  %t4 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t1, <4 x float> %t2, <4 x float> %t3)
+  store <4 x float> %t4, <4 x float>* %a2
+  ret void
+}
+
+define void @exp_sub_v4f32(<4 x float>* %a0, <4 x float>* %a1, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = load <4 x float>, <4 x float>* %a1
+  %t3 = fsub <4 x float> %t1, %t2
+  %t4 = fcmp olt <4 x float> %t3, <float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000>
+  %t5 = select <4 x i1> %t4, <4 x float> <float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000>, <4 x float> %t3
+  %t6 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t5, <4 x float> <float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000>, <4 x float> <float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000>)
+  %t7 = fsub <4 x float> %t6, <float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000>
+  %t8 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t7, <4 x float> <float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000>, <4 x float> %t5)
+  %t9 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t7, <4 x float> <float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000>, <4 x float> %t8)
+  %t10 = bitcast <4 x float> %t6 to <4 x i32>
+  %t11 = shl <4 x i32> %t10, <i32 23, i32 23, i32 23, i32 23>
+  %t12 = bitcast <4 x i32> %t11 to <4 x float>
+  %t13 = call <4 x float> @llvm.fma.v4f32(<4 x float> <float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000>, <4 x float> %t9, <4 x float> <float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000>)
+  %t14 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t13, <4 x float> %t9, <4 x float> <float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000>)
+  %t15 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t14, <4 x float> %t9, <4 x float> <float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000>)
+  %t16 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t15, <4 x float> %t9, <4 x float> <float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000>)
+  %t17 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t16, <4 x float> %t9, <4 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>)
+  %t18 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t17, <4 x float> %t9, <4 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>)
+  %t19 = fmul <4 x float> %t18, %t12
+  store <4 x float> %t19, <4 x float>* %o
+  ret void
+}
+
+define void @exp_v4f32(<4 x float>* %a0, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = fcmp olt <4 x float> %t1, <float 0xC055D589E0000000, float 0xC055D589E0000000, float 0xC055D589E0000000, float 0xC055D589E0000000>
+  %t3 = fcmp ogt <4 x float> %t1, <float 0x40562E42E0000000, float 0x40562E42E0000000, float 0x40562E42E0000000, float 0x40562E42E0000000>
+  %t4 = select <4 x i1> %t3, <4 x float> <float 0x40562E42E0000000, float 0x40562E42E0000000, float 0x40562E42E0000000, float 0x40562E42E0000000>, <4 x float> %t1
+  %t5 = select <4 x i1> %t2, <4 x float> <float 0xC055D589E0000000, float 0xC055D589E0000000, float 0xC055D589E0000000, float 0xC055D589E0000000>, <4 x float> %t4
+  %t6 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t5, <4 x float> <float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000>, <4 x float> <float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000>)
+  %t7 = fsub <4 x float> %t6, <float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000>
+  %t8 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t7, <4 x float> <float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000>, <4 x float> %t5)
+  %t9 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t7, <4 x float> <float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000>, <4 x float> %t8)
+  %t10 = call <4 x float> @llvm.fma.v4f32(<4 x float> <float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000>, <4 x float> %t9, <4 x float> <float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000>)
+  %t11 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t10, <4 x float> %t9, <4 x float> <float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000>)
+  %t12 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t11, <4 x float> %t9, <4 x float> <float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000>)
+  %t13 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t12, <4 x float> %t9, <4 x float> <float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000>)
+  %t14 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t13, <4 x float> %t9, <4 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>)
+  %t15 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t14, <4 x float> %t9, <4 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>)
+  %t16 = bitcast <4 x float> %t6 to <4 x i32>
+  %t17 = bitcast <4 x float> <float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000> to <4 x i32>
+  %t18 = sub <4 x i32> %t16, %t17
+  %t19 = ashr <4 x i32> %t18, <i32 1, i32 1, i32 1, i32 1>
+  %t20 = sub <4 x i32> %t18, %t19
+  %t21 = bitcast <4 x float> %t15 to <4 x i32>
+  %t22 = shl <4 x i32> %t19, <i32 23, i32 23, i32 23, i32 23>
+  %t23 = add <4 x i32> %t21, %t22
+  %t24 = bitcast <4 x i32> %t23 to <4 x float>
+  %t25 = bitcast <4 x float> %t24 to <4 x i32>
+  %t26 = shl <4 x i32> %t20, <i32 23, i32 23, i32 23, i32 23>
+  %t27 = add <4 x i32> %t25, %t26
+  %t28 = bitcast <4 x i32> %t27 to <4 x float>
+  %t29 = select <4 x i1> %t3, <4 x float> <float 0x7FF0000000000000, float 0x7FF0000000000000, float 0x7FF0000000000000, float 0x7FF0000000000000>, <4 x float> %t28
+  %t30 = select <4 x i1> %t2, <4 x float> <float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000>, <4 x float> %t29
+  %t31 = fcmp uno <4 x float> %t1, %t1
+  %t32 = select <4 x i1> %t31, <4 x float> %t1, <4 x float> %t30
+  store <4 x float> %t32, <4 x float>* %o
+  ret void
+}
+
+define void @exp2_v4f32(<4 x float>* %a0, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = fcmp olt <4 x float> %t1, <float 0xC05F800000000000, float 0xC05F800000000000, float 0xC05F800000000000, float 0xC05F800000000000>
+  %t3 = fcmp ogt <4 x float> %t1, <float 0x4060000000000000, float 0x4060000000000000, float 0x4060000000000000, float 0x4060000000000000>
+  %t4 = select <4 x i1> %t3, <4 x float> <float 0x4060000000000000, float 0x4060000000000000, float 0x4060000000000000, float 0x4060000000000000>, <4 x float> %t1
+  %t5 = select <4 x i1> %t2, <4 x float> <float 0xC05F800000000000, float 0xC05F800000000000, float 0xC05F800000000000, float 0xC05F800000000000>, <4 x float> %t4
+  %t6 = fadd <4 x float> %t5, <float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000>
+  %t7 = fsub <4 x float> %t6, <float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000>
+  %t8 = fsub <4 x float> %t5, %t7
+  %t9 = fmul <4 x float> %t8, <float 0x3FE62E4300000000, float 0x3FE62E4300000000, float 0x3FE62E4300000000, float 0x3FE62E4300000000>
+  %t10 = call <4 x float> @llvm.fma.v4f32(<4 x float> <float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000>, <4 x float> %t9, <4 x float> <float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000>)
+  %t11 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t10, <4 x float> %t9, <4 x float> <float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000>)
+  %t12 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t11, <4 x float> %t9, <4 x float> <float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000>)
+  %t13 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t12, <4 x float> %t9, <4 x float> <float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000>)
+  %t14 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t13, <4 x float> %t9, <4 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>)
+  %t15 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t14, <4 x float> %t9, <4 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>)
+  %t16 = bitcast <4 x float> %t6 to <4 x i32>
+  %t17 = bitcast <4 x float> <float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000> to <4 x i32>
+  %t18 = sub <4 x i32> %t16, %t17
+  %t19 = ashr <4 x i32> %t18, <i32 1, i32 1, i32 1, i32 1>
+  %t20 = sub <4 x i32> %t18, %t19
+  %t21 = bitcast <4 x float> %t15 to <4 x i32>
+  %t22 = shl <4 x i32> %t19, <i32 23, i32 23, i32 23, i32 23>
+  %t23 = add <4 x i32> %t21, %t22
+  %t24 = bitcast <4 x i32> %t23 to <4 x float>
+  %t25 = bitcast <4 x float> %t24 to <4 x i32>
+  %t26 = shl <4 x i32> %t20, <i32 23, i32 23, i32 23, i32 23>
+  %t27 = add <4 x i32> %t25, %t26
+  %t28 = bitcast <4 x i32> %t27 to <4 x float>
+  %t29 = select <4 x i1> %t3, <4 x float> <float 0x7FF0000000000000, float 0x7FF0000000000000, float 0x7FF0000000000000, float 0x7FF0000000000000>, <4 x float> %t28
+  %t30 = select <4 x i1> %t2, <4 x float> <float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000>, <4 x float> %t29
+  %t31 = fcmp uno <4 x float> %t1, %t1
+  %t32 = select <4 x i1> %t31, <4 x float> %t1, <4 x float> %t30
+  store <4 x float> %t32, <4 x float>* %o
+  ret void
+}
+
+define void @log_v4f32(<4 x float>* %a0, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = bitcast <4 x float> %t1 to <4 x i32>
+  %t3 = bitcast <4 x float> <float 0x3FE6A09E60000000, float 0x3FE6A09E60000000, float 0x3FE6A09E60000000, float 0x3FE6A09E60000000> to <4 x i32>
+  %t4 = sub <4 x i32> %t2, %t3
+  %t5 = ashr <4 x i32> %t4, <i32 23, i32 23, i32 23, i32 23>
+  %t6 = shl <4 x i32> %t5, <i32 23, i32 23, i32 23, i32 23>
+  %t7 = sub <4 x i32> %t2, %t6
+  %t8 = bitcast <4 x i32> %t7 to <4 x float>
+  %t9 = sitofp <4 x i32> %t5 to <4 x float>
+  %t10 = fsub <4 x float> %t8, <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>
+  %t11 = fadd <4 x float> %t8, <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>
+  %t12 = fdiv <4 x float> %t10, %t11
+  %t13 = fmul <4 x float> %t12, %t12
+  %t14 = call <4 x float> @llvm.fma.v4f32(<4 x float> <float 0x3FC745D180000000, float 0x3FC745D180000000, float 0x3FC745D180000000, float 0x3FC745D180000000>, <4 x float> %t13, <4 x float> <float 0x3FCC71C720000000, float 0x3FCC71C720000000, float 0x3FCC71C720000000, float 0x3FCC71C720000000>)
+  %t15 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t14, <4 x float> %t13, <4 x float> <float 0x3FD24924A0000000, float 0x3FD24924A0000000, float 0x3FD24924A0000000, float 0x3FD24924A0000000>)
+  %t16 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t15, <4 x float> %t13, <4 x float> <float 0x3FD99999A0000000, float 0x3FD99999A0000000, float 0x3FD99999A0000000, float 0x3FD99999A0000000>)
+  %t17 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t16, <4 x float> %t13, <4 x float> <float 0x3FE5555560000000, float 0x3FE5555560000000, float 0x3FE5555560000000, float 0x3FE5555560000000>)
+  %t18 = fmul <4 x float> %t13, %t12
+  %t19 = fadd <4 x float> %t12, %t12
+  %t20 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t18, <4 x float> %t17, <4 x float> %t19)
+  %t21 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t9, <4 x float> <float 0xBF2BD01060000000, float 0xBF2BD01060000000, float 0xBF2BD01060000000, float 0xBF2BD01060000000>, <4 x float> %t20)
+  %t22 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t9, <4 x float> <float 0x3FE6300000000000, float 0x3FE6300000000000, float 0x3FE6300000000000, float 0x3FE6300000000000>, <4 x float> %t21)
+  %t23 = fcmp oeq <4 x float> %t1, <float 0x7FF0000000000000, float 0x7FF0000000000000, float 0x7FF0000000000000, float 0x7FF0000000000000>
+  %t24 = select <4 x i1> %t23, <4 x float> %t1, <4 x float> %t22
+  %t25 = fcmp olt <4 x float> %t1, <float 0x3810000000000000, float 0x3810000000000000, float 0x3810000000000000, float 0x3810000000000000>
+  %t26 = select <4 x i1> %t25, <4 x float> <float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000>, <4 x float> %t24
+  %t27 = fcmp ult <4 x float> %t1, <float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000>
+  %t28 = select <4 x i1> %t27, <4 x float> <float 0x7FF8000000000000, float 0x7FF8000000000000, float 0x7FF8000000000000, float 0x7FF8000000000000>, <4 x float> %t26
+  store <4 x float> %t28, <4 x float>* %o
+  ret void
+}
+
+define void @log2_v4f32(<4 x float>* %a0, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = bitcast <4 x float> %t1 to <4 x i32>
+  %t3 = bitcast <4 x float> <float 0x3FE6A09E60000000, float 0x3FE6A09E60000000, float 0x3FE6A09E60000000, float 0x3FE6A09E60000000> to <4 x i32>
+  %t4 = sub <4 x i32> %t2, %t3
+  %t5 = ashr <4 x i32> %t4, <i32 23, i32 23, i32 23, i32 23>
+  %t6 = shl <4 x i32> %t5, <i32 23, i32 23, i32 23, i32 23>
+  %t7 = sub <4 x i32> %t2, %t6
+  %t8 = bitcast <4 x i32> %t7 to <4 x float>
+  %t9 = sitofp <4 x i32> %t5 to <4 x float>
+  %t10 = fsub <4 x float> %t8, <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>
+  %t11 = fadd <4 x float> %t8, <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>
+  %t12 = fdiv <4 x float> %t10, %t11
+  %t13 = fmul <4 x float> %t12, %t12
+  %t14 = call <4 x float> @llvm.fma.v4f32(<4 x float> <float 0x3FC745D180000000, float 0x3FC745D180000000, float 0x3FC745D180000000, float 0x3FC745D180000000>, <4 x float> %t13, <4 x float> <float 0x3FCC71C720000000, float 0x3FCC71C720000000, float 0x3FCC71C720000000, float 0x3FCC71C720000000>)
+  %t15 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t14, <4 x float> %t13, <4 x float> <float 0x3FD24924A0000000, float 0x3FD24924A0000000, float 0x3FD24924A0000000, float 0x3FD24924A0000000>)
+  %t16 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t15, <4 x float> %t13, <4 x float> <float 0x3FD99999A0000000, float 0x3FD99999A0000000, float 0x3FD99999A0000000, float 0x3FD99999A0000000>)
+  %t17 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t16, <4 x float> %t13, <4 x float> <float 0x3FE5555560000000, float 0x3FE5555560000000, float 0x3FE5555560000000, float 0x3FE5555560000000>)
+  %t18 = fmul <4 x float> %t13, %t12
+  %t19 = fadd <4 x float> %t12, %t12
+  %t20 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t18, <4 x float> %t17, <4 x float> %t19)
+  %t21 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t9, <4 x float> <float 0xBF2BD01060000000, float 0xBF2BD01060000000, float 0xBF2BD01060000000, float 0xBF2BD01060000000>, <4 x float> %t20)
+  %t22 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t9, <4 x float> <float 0x3FE6300000000000, float 0x3FE6300000000000, float 0x3FE6300000000000, float 0x3FE6300000000000>, <4 x float> %t21)
+  %t23 = fcmp oeq <4 x float> %t1, <float 0x7FF0000000000000, float 0x7FF0000000000000, float 0x7FF0000000000000, float 0x7FF0000000000000>
+  %t24 = select <4 x i1> %t23, <4 x float> %t1, <4 x float> %t22
+  %t25 = fcmp olt <4 x float> %t1, <float 0x3810000000000000, float 0x3810000000000000, float 0x3810000000000000, float 0x3810000000000000>
+  %t26 = select <4 x i1> %t25, <4 x float> <float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000>, <4 x float> %t24
+  %t27 = fcmp ult <4 x float> %t1, <float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000>
+  %t28 = select <4 x i1> %t27, <4 x float> <float 0x7FF8000000000000, float 0x7FF8000000000000, float 0x7FF8000000000000, float 0x7FF8000000000000>, <4 x float> %t26
+  %t29 = fmul <4 x float> %t28, <float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000>
+  store <4 x float> %t29, <4 x float>* %o
+  ret void
+}
+
+define void @sqrt_v4f32(<4 x float>* %a0, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = call <4 x float> @llvm.sqrt.v4f32(<4 x float> %t1)
+  store <4 x float> %t2, <4 x float>* %o
+  ret void
+}
+
+define void @tanh_v4f32(<4 x float>* %a0, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = call <4 x float> @llvm.fabs.v4f32(<4 x float> %t1)
+  %t3 = fmul <4 x float> %t1, %t1
+  %t4 = fmul <4 x float> %t3, %t1
+  %t5 = call <4 x float> @llvm.fma.v4f32(<4 x float> <float 0xBF775E17A0000000, float 0xBF775E17A0000000, float 0xBF775E17A0000000, float 0xBF775E17A0000000>, <4 x float> %t3, <4 x float> <float 0x3F95226860000000, float 0x3F95226860000000, float 0x3F95226860000000, float 0x3F95226860000000>)
+  %t6 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t5, <4 x float> %t3, <4 x float> <float 0xBFAB83C560000000, float 0xBFAB83C560000000, float 0xBFAB83C560000000, float 0xBFAB83C560000000>)
+  %t7 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t6, <4 x float> %t3, <4 x float> <float 0x3FC1107260000000, float 0x3FC1107260000000, float 0x3FC1107260000000, float 0x3FC1107260000000>)
+  %t8 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t7, <4 x float> %t3, <4 x float> <float 0xBFD5555320000000, float 0xBFD5555320000000, float 0xBFD5555320000000, float 0xBFD5555320000000>)
+  %t9 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t4, <4 x float> %t8, <4 x float> %t1)
+  %t10 = fadd <4 x float> %t2, %t2
+  %t11 = fcmp olt <4 x float> %t10, <float 0xC055D589E0000000, float 0xC055D589E0000000, float 0xC055D589E0000000, float 0xC055D589E0000000>
+  %t12 = fcmp ogt <4 x float> %t10, <float 0x40562E42E0000000, float 0x40562E42E0000000, float 0x40562E42E0000000, float 0x40562E42E0000000>
+  %t13 = select <4 x i1> %t12, <4 x float> <float 0x40562E42E0000000, float 0x40562E42E0000000, float 0x40562E42E0000000, float 0x40562E42E0000000>, <4 x float> %t10
+  %t14 = select <4 x i1> %t11, <4 x float> <float 0xC055D589E0000000, float 0xC055D589E0000000, float 0xC055D589E0000000, float 0xC055D589E0000000>, <4 x float> %t13
+  %t15 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t14, <4 x float> <float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000>, <4 x float> <float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000>)
+  %t16 = fsub <4 x float> %t15, <float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000>
+  %t17 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t16, <4 x float> <float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000>, <4 x float> %t14)
+  %t18 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t16, <4 x float> <float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000>, <4 x float> %t17)
+  %t19 = call <4 x float> @llvm.fma.v4f32(<4 x float> <float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000>, <4 x float> %t18, <4 x float> <float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000>)
+  %t20 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t19, <4 x float> %t18, <4 x float> <float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000>)
+  %t21 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t20, <4 x float> %t18, <4 x float> <float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000>)
+  %t22 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t21, <4 x float> %t18, <4 x float> <float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000>)
+  %t23 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t22, <4 x float> %t18, <4 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>)
+  %t24 = call <4 x float> @llvm.fma.v4f32(<4 x float> %t23, <4 x float> %t18, <4 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>)
+  %t25 = bitcast <4 x float> %t15 to <4 x i32>
+  %t26 = bitcast <4 x float> <float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000, float 0x4168000000000000> to <4 x i32>
+  %t27 = sub <4 x i32> %t25, %t26
+  %t28 = ashr <4 x i32> %t27, <i32 1, i32 1, i32 1, i32 1>
+  %t29 = sub <4 x i32> %t27, %t28
+  %t30 = bitcast <4 x float> %t24 to <4 x i32>
+  %t31 = shl <4 x i32> %t28, <i32 23, i32 23, i32 23, i32 23>
+  %t32 = add <4 x i32> %t30, %t31
+  %t33 = bitcast <4 x i32> %t32 to <4 x float>
+  %t34 = bitcast <4 x float> %t33 to <4 x i32>
+  %t35 = shl <4 x i32> %t29, <i32 23, i32 23, i32 23, i32 23>
+  %t36 = add <4 x i32> %t34, %t35
+  %t37 = bitcast <4 x i32> %t36 to <4 x float>
+  %t38 = select <4 x i1> %t12, <4 x float> <float 0x7FF0000000000000, float 0x7FF0000000000000, float 0x7FF0000000000000, float 0x7FF0000000000000>, <4 x float> %t37
+  %t39 = select <4 x i1> %t11, <4 x float> <float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000>, <4 x float> %t38
+  %t40 = fcmp uno <4 x float> %t10, %t10
+  %t41 = select <4 x i1> %t40, <4 x float> %t10, <4 x float> %t39
+  %t42 = fadd <4 x float> %t41, <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>
+  %t43 = fdiv <4 x float> <float 0x4000000000000000, float 0x4000000000000000, float 0x4000000000000000, float 0x4000000000000000>, %t42
+  %t44 = fsub <4 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>, %t43
+  %t45 = call <4 x float> @llvm.copysign.v4f32(<4 x float> %t44, <4 x float> %t1)
+  %t46 = fcmp olt <4 x float> %t2, <float 0x3FE4000000000000, float 0x3FE4000000000000, float 0x3FE4000000000000, float 0x3FE4000000000000>
+  %t47 = select <4 x i1> %t46, <4 x float> %t9, <4 x float> %t45
+  store <4 x float> %t47, <4 x float>* %o
+  ret void
+}
+
+define void @max_v4f32(<4 x float>* %a0, <4 x float>* %a1, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = load <4 x float>, <4 x float>* %a1
+  %t3 = fcmp ogt <4 x float> %t1, %t2
+  %t4 = select <4 x i1> %t3, <4 x float> %t1, <4 x float> %t2
+  store <4 x float> %t4, <4 x float>* %o
+  ret void
+}
+
+define void @load_v4f32(i64* %a0, i64* %a1, float* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = load float, float* %t4
+  store float %t5, float* %o
+  ret void
+}
+
+define void @keep_v4f32(<4 x float>* %a0, i32* %a1, <4 x i32>* %a2, <4 x i32>* %a3, <4 x float>* %o) alwaysinline {
+  %t1 = load i32, i32* %a1
+  %t2 = insertelement <4 x i32> undef, i32 %t1, i32 0
+  %t3 = shufflevector <4 x i32> %t2, <4 x i32> undef, <4 x i32> zeroinitializer
+  %t4 = load <4 x i32>, <4 x i32>* %a2
+  %t5 = icmp sge <4 x i32> %t3, %t4
+  %t6 = load <4 x i32>, <4 x i32>* %a3
+  %t7 = icmp slt <4 x i32> %t3, %t6
+  %t8 = and <4 x i1> %t5, %t7
+  %t9 = load <4 x float>, <4 x float>* %a0
+  %t10 = select <4 x i1> %t8, <4 x float> %t9, <4 x float> <float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000, float 0xFFF0000000000000>
+  store <4 x float> %t10, <4 x float>* %o
+  ret void
+}
+
+define void @where_equal_v4f32(<4 x float>* %a0, float* %a1, <4 x float>* %a2, <4 x float>* %a3, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = load float, float* %a1
+  %t3 = insertelement <4 x float> undef, float %t2, i32 0
+  %t4 = shufflevector <4 x float> %t3, <4 x float> undef, <4 x i32> zeroinitializer
+  %t5 = fcmp oeq <4 x float> %t1, %t4
+  %t6 = load <4 x float>, <4 x float>* %a2
+  %t7 = load <4 x float>, <4 x float>* %a3
+  %t8 = select <4 x i1> %t5, <4 x float> %t6, <4 x float> %t7
+  store <4 x float> %t8, <4 x float>* %o
+  ret void
+}

@@ -1,0 +1,351 @@
+; Written by kernels/lanes/generate.py: 4 lanes of double. Do not edit.
+target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-f80:128-n8:16:32:64-S128"
+target triple = "x86_64-pc-linux-gnu"
+
+declare <4 x double> @llvm.fma.v4f64(<4 x double>, <4 x double>, <4 x double>)
+declare <4 x double> @llvm.sqrt.v4f64(<4 x double>)
+declare <4 x double> @llvm.fabs.v4f64(<4 x double>)
+declare <4 x double> @llvm.copysign.v4f64(<4 x double>, <4 x double>)
+
+define void @fma_s_v4f64(double* %a0, <4 x double>* %a1, <4 x double>* %a2) alwaysinline {
+  %t1 = load double, double* %a0
+  %t2 = insertelement <4 x double> undef, double %t1, i32 0
+  %t3 = shufflevector <4 x double> %t2, <4 x double> undef, <4 x i32> zeroinitializer
+  %t4 = load <4 x double>, <4 x double>* %a1
+  %t5 = load <4 x double>, <4 x double>* %a2
+  %t6 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t3, <4 x double> %t4, <4 x double> %t5)
+  store <4 x double> %t6, <4 x double>* %a2
+  ret void
+}
+
+define void @fma_v_v4f64(<4 x double>* %a0, <4 x double>* %a1, <4 x double>* %a2) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = load <4 x double>, <4 x double>* %a1
+  %t3 = load <4 x double>, <4 x double>* %a2
+  %t4 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t1, <4 x double> %t2, <4 x double> %t3)
+  store <4 x double> %t4, <4 x double>* %a2
+  ret void
+}
+
+define void @exp_sub_v4f64(<4 x double>* %a0, <4 x double>* %a1, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = load <4 x double>, <4 x double>* %a1
+  %t3 = fsub <4 x double> %t1, %t2
+  %t4 = fcmp olt <4 x double> %t3, <double 0xC086273333333333, double 0xC086273333333333, double 0xC086273333333333, double 0xC086273333333333>
+  %t5 = select <4 x i1> %t4, <4 x double> <double 0xC086273333333333, double 0xC086273333333333, double 0xC086273333333333, double 0xC086273333333333>, <4 x double> %t3
+  %t6 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t5, <4 x double> <double 0x3FF71547652B82FE, double 0x3FF71547652B82FE, double 0x3FF71547652B82FE, double 0x3FF71547652B82FE>, <4 x double> <double 0x43380000000003FF, double 0x43380000000003FF, double 0x43380000000003FF, double 0x43380000000003FF>)
+  %t7 = fsub <4 x double> %t6, <double 0x43380000000003FF, double 0x43380000000003FF, double 0x43380000000003FF, double 0x43380000000003FF>
+  %t8 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t7, <4 x double> <double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000>, <4 x double> %t5)
+  %t9 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t7, <4 x double> <double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76>, <4 x double> %t8)
+  %t10 = bitcast <4 x double> %t6 to <4 x i64>
+  %t11 = shl <4 x i64> %t10, <i64 52, i64 52, i64 52, i64 52>
+  %t12 = bitcast <4 x i64> %t11 to <4 x double>
+  %t13 = call <4 x double> @llvm.fma.v4f64(<4 x double> <double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D>, <4 x double> %t9, <4 x double> <double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09>)
+  %t14 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t13, <4 x double> %t9, <4 x double> <double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898>)
+  %t15 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t14, <4 x double> %t9, <4 x double> <double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4>)
+  %t16 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t15, <4 x double> %t9, <4 x double> <double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C>)
+  %t17 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t16, <4 x double> %t9, <4 x double> <double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734>)
+  %t18 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t17, <4 x double> %t9, <4 x double> <double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A>)
+  %t19 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t18, <4 x double> %t9, <4 x double> <double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A>)
+  %t20 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t19, <4 x double> %t9, <4 x double> <double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17>)
+  %t21 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t20, <4 x double> %t9, <4 x double> <double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111>)
+  %t22 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t21, <4 x double> %t9, <4 x double> <double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555>)
+  %t23 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t22, <4 x double> %t9, <4 x double> <double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555>)
+  %t24 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t23, <4 x double> %t9, <4 x double> <double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000>)
+  %t25 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t24, <4 x double> %t9, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
+  %t26 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t25, <4 x double> %t9, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
+  %t27 = fmul <4 x double> %t26, %t12
+  store <4 x double> %t27, <4 x double>* %o
+  ret void
+}
+
+define void @exp_v4f64(<4 x double>* %a0, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = fcmp olt <4 x double> %t1, <double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE>
+  %t3 = fcmp ogt <4 x double> %t1, <double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF>
+  %t4 = select <4 x i1> %t3, <4 x double> <double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF>, <4 x double> %t1
+  %t5 = select <4 x i1> %t2, <4 x double> <double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE>, <4 x double> %t4
+  %t6 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t5, <4 x double> <double 0x3FF71547652B82FE, double 0x3FF71547652B82FE, double 0x3FF71547652B82FE, double 0x3FF71547652B82FE>, <4 x double> <double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000>)
+  %t7 = fsub <4 x double> %t6, <double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000>
+  %t8 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t7, <4 x double> <double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000>, <4 x double> %t5)
+  %t9 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t7, <4 x double> <double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76>, <4 x double> %t8)
+  %t10 = call <4 x double> @llvm.fma.v4f64(<4 x double> <double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D>, <4 x double> %t9, <4 x double> <double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09>)
+  %t11 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t10, <4 x double> %t9, <4 x double> <double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898>)
+  %t12 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t11, <4 x double> %t9, <4 x double> <double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4>)
+  %t13 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t12, <4 x double> %t9, <4 x double> <double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C>)
+  %t14 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t13, <4 x double> %t9, <4 x double> <double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734>)
+  %t15 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t14, <4 x double> %t9, <4 x double> <double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A>)
+  %t16 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t15, <4 x double> %t9, <4 x double> <double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A>)
+  %t17 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t16, <4 x double> %t9, <4 x double> <double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17>)
+  %t18 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t17, <4 x double> %t9, <4 x double> <double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111>)
+  %t19 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t18, <4 x double> %t9, <4 x double> <double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555>)
+  %t20 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t19, <4 x double> %t9, <4 x double> <double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555>)
+  %t21 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t20, <4 x double> %t9, <4 x double> <double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000>)
+  %t22 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t21, <4 x double> %t9, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
+  %t23 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t22, <4 x double> %t9, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
+  %t24 = bitcast <4 x double> %t6 to <4 x i64>
+  %t25 = bitcast <4 x double> <double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000> to <4 x i64>
+  %t26 = sub <4 x i64> %t24, %t25
+  %t27 = ashr <4 x i64> %t26, <i64 1, i64 1, i64 1, i64 1>
+  %t28 = sub <4 x i64> %t26, %t27
+  %t29 = bitcast <4 x double> %t23 to <4 x i64>
+  %t30 = shl <4 x i64> %t27, <i64 52, i64 52, i64 52, i64 52>
+  %t31 = add <4 x i64> %t29, %t30
+  %t32 = bitcast <4 x i64> %t31 to <4 x double>
+  %t33 = bitcast <4 x double> %t32 to <4 x i64>
+  %t34 = shl <4 x i64> %t28, <i64 52, i64 52, i64 52, i64 52>
+  %t35 = add <4 x i64> %t33, %t34
+  %t36 = bitcast <4 x i64> %t35 to <4 x double>
+  %t37 = select <4 x i1> %t3, <4 x double> <double 0x7FF0000000000000, double 0x7FF0000000000000, double 0x7FF0000000000000, double 0x7FF0000000000000>, <4 x double> %t36
+  %t38 = select <4 x i1> %t2, <4 x double> <double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000>, <4 x double> %t37
+  %t39 = fcmp uno <4 x double> %t1, %t1
+  %t40 = select <4 x i1> %t39, <4 x double> %t1, <4 x double> %t38
+  store <4 x double> %t40, <4 x double>* %o
+  ret void
+}
+
+define void @exp2_v4f64(<4 x double>* %a0, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = fcmp olt <4 x double> %t1, <double 0xC08FF00000000000, double 0xC08FF00000000000, double 0xC08FF00000000000, double 0xC08FF00000000000>
+  %t3 = fcmp ogt <4 x double> %t1, <double 0x4090000000000000, double 0x4090000000000000, double 0x4090000000000000, double 0x4090000000000000>
+  %t4 = select <4 x i1> %t3, <4 x double> <double 0x4090000000000000, double 0x4090000000000000, double 0x4090000000000000, double 0x4090000000000000>, <4 x double> %t1
+  %t5 = select <4 x i1> %t2, <4 x double> <double 0xC08FF00000000000, double 0xC08FF00000000000, double 0xC08FF00000000000, double 0xC08FF00000000000>, <4 x double> %t4
+  %t6 = fadd <4 x double> %t5, <double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000>
+  %t7 = fsub <4 x double> %t6, <double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000>
+  %t8 = fsub <4 x double> %t5, %t7
+  %t9 = fmul <4 x double> %t8, <double 0x3FE62E42FEFA39EF, double 0x3FE62E42FEFA39EF, double 0x3FE62E42FEFA39EF, double 0x3FE62E42FEFA39EF>
+  %t10 = call <4 x double> @llvm.fma.v4f64(<4 x double> <double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D>, <4 x double> %t9, <4 x double> <double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09>)
+  %t11 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t10, <4 x double> %t9, <4 x double> <double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898>)
+  %t12 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t11, <4 x double> %t9, <4 x double> <double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4>)
+  %t13 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t12, <4 x double> %t9, <4 x double> <double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C>)
+  %t14 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t13, <4 x double> %t9, <4 x double> <double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734>)
+  %t15 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t14, <4 x double> %t9, <4 x double> <double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A>)
+  %t16 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t15, <4 x double> %t9, <4 x double> <double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A>)
+  %t17 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t16, <4 x double> %t9, <4 x double> <double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17>)
+  %t18 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t17, <4 x double> %t9, <4 x double> <double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111>)
+  %t19 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t18, <4 x double> %t9, <4 x double> <double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555>)
+  %t20 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t19, <4 x double> %t9, <4 x double> <double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555>)
+  %t21 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t20, <4 x double> %t9, <4 x double> <double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000>)
+  %t22 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t21, <4 x double> %t9, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
+  %t23 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t22, <4 x double> %t9, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
+  %t24 = bitcast <4 x double> %t6 to <4 x i64>
+  %t25 = bitcast <4 x double> <double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000> to <4 x i64>
+  %t26 = sub <4 x i64> %t24, %t25
+  %t27 = ashr <4 x i64> %t26, <i64 1, i64 1, i64 1, i64 1>
+  %t28 = sub <4 x i64> %t26, %t27
+  %t29 = bitcast <4 x double> %t23 to <4 x i64>
+  %t30 = shl <4 x i64> %t27, <i64 52, i64 52, i64 52, i64 52>
+  %t31 = add <4 x i64> %t29, %t30
+  %t32 = bitcast <4 x i64> %t31 to <4 x double>
+  %t33 = bitcast <4 x double> %t32 to <4 x i64>
+  %t34 = shl <4 x i64> %t28, <i64 52, i64 52, i64 52, i64 52>
+  %t35 = add <4 x i64> %t33, %t34
+  %t36 = bitcast <4 x i64> %t35 to <4 x double>
+  %t37 = select <4 x i1> %t3, <4 x double> <double 0x7FF0000000000000, double 0x7FF0000000000000, double 0x7FF0000000000000, double 0x7FF0000000000000>, <4 x double> %t36
+  %t38 = select <4 x i1> %t2, <4 x double> <double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000>, <4 x double> %t37
+  %t39 = fcmp uno <4 x double> %t1, %t1
+  %t40 = select <4 x i1> %t39, <4 x double> %t1, <4 x double> %t38
+  store <4 x double> %t40, <4 x double>* %o
+  ret void
+}
+
+define void @log_v4f64(<4 x double>* %a0, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = bitcast <4 x double> %t1 to <4 x i64>
+  %t3 = bitcast <4 x double> <double 0x3FE6A09E667F3BCD, double 0x3FE6A09E667F3BCD, double 0x3FE6A09E667F3BCD, double 0x3FE6A09E667F3BCD> to <4 x i64>
+  %t4 = sub <4 x i64> %t2, %t3
+  %t5 = ashr <4 x i64> %t4, <i64 52, i64 52, i64 52, i64 52>
+  %t6 = shl <4 x i64> %t5, <i64 52, i64 52, i64 52, i64 52>
+  %t7 = sub <4 x i64> %t2, %t6
+  %t8 = bitcast <4 x i64> %t7 to <4 x double>
+  %t9 = sitofp <4 x i64> %t5 to <4 x double>
+  %t10 = fsub <4 x double> %t8, <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>
+  %t11 = fadd <4 x double> %t8, <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>
+  %t12 = fdiv <4 x double> %t10, %t11
+  %t13 = fmul <4 x double> %t12, %t12
+  %t14 = call <4 x double> @llvm.fma.v4f64(<4 x double> <double 0x3FB47AE147AE147B, double 0x3FB47AE147AE147B, double 0x3FB47AE147AE147B, double 0x3FB47AE147AE147B>, <4 x double> %t13, <4 x double> <double 0x3FB642C8590B2164, double 0x3FB642C8590B2164, double 0x3FB642C8590B2164, double 0x3FB642C8590B2164>)
+  %t15 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t14, <4 x double> %t13, <4 x double> <double 0x3FB8618618618618, double 0x3FB8618618618618, double 0x3FB8618618618618, double 0x3FB8618618618618>)
+  %t16 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t15, <4 x double> %t13, <4 x double> <double 0x3FBAF286BCA1AF28, double 0x3FBAF286BCA1AF28, double 0x3FBAF286BCA1AF28, double 0x3FBAF286BCA1AF28>)
+  %t17 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t16, <4 x double> %t13, <4 x double> <double 0x3FBE1E1E1E1E1E1E, double 0x3FBE1E1E1E1E1E1E, double 0x3FBE1E1E1E1E1E1E, double 0x3FBE1E1E1E1E1E1E>)
+  %t18 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t17, <4 x double> %t13, <4 x double> <double 0x3FC1111111111111, double 0x3FC1111111111111, double 0x3FC1111111111111, double 0x3FC1111111111111>)
+  %t19 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t18, <4 x double> %t13, <4 x double> <double 0x3FC3B13B13B13B14, double 0x3FC3B13B13B13B14, double 0x3FC3B13B13B13B14, double 0x3FC3B13B13B13B14>)
+  %t20 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t19, <4 x double> %t13, <4 x double> <double 0x3FC745D1745D1746, double 0x3FC745D1745D1746, double 0x3FC745D1745D1746, double 0x3FC745D1745D1746>)
+  %t21 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t20, <4 x double> %t13, <4 x double> <double 0x3FCC71C71C71C71C, double 0x3FCC71C71C71C71C, double 0x3FCC71C71C71C71C, double 0x3FCC71C71C71C71C>)
+  %t22 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t21, <4 x double> %t13, <4 x double> <double 0x3FD2492492492492, double 0x3FD2492492492492, double 0x3FD2492492492492, double 0x3FD2492492492492>)
+  %t23 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t22, <4 x double> %t13, <4 x double> <double 0x3FD999999999999A, double 0x3FD999999999999A, double 0x3FD999999999999A, double 0x3FD999999999999A>)
+  %t24 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t23, <4 x double> %t13, <4 x double> <double 0x3FE5555555555555, double 0x3FE5555555555555, double 0x3FE5555555555555, double 0x3FE5555555555555>)
+  %t25 = fmul <4 x double> %t13, %t12
+  %t26 = fadd <4 x double> %t12, %t12
+  %t27 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t25, <4 x double> %t24, <4 x double> %t26)
+  %t28 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t9, <4 x double> <double 0x3DEA39EF35793C76, double 0x3DEA39EF35793C76, double 0x3DEA39EF35793C76, double 0x3DEA39EF35793C76>, <4 x double> %t27)
+  %t29 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t9, <4 x double> <double 0x3FE62E42FEE00000, double 0x3FE62E42FEE00000, double 0x3FE62E42FEE00000, double 0x3FE62E42FEE00000>, <4 x double> %t28)
+  %t30 = fcmp oeq <4 x double> %t1, <double 0x7FF0000000000000, double 0x7FF0000000000000, double 0x7FF0000000000000, double 0x7FF0000000000000>
+  %t31 = select <4 x i1> %t30, <4 x double> %t1, <4 x double> %t29
+  %t32 = fcmp olt <4 x double> %t1, <double 0x0010000000000000, double 0x0010000000000000, double 0x0010000000000000, double 0x0010000000000000>
+  %t33 = select <4 x i1> %t32, <4 x double> <double 0xFFF0000000000000, double 0xFFF0000000000000, double 0xFFF0000000000000, double 0xFFF0000000000000>, <4 x double> %t31
+  %t34 = fcmp ult <4 x double> %t1, <double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000>
+  %t35 = select <4 x i1> %t34, <4 x double> <double 0x7FF8000000000000, double 0x7FF8000000000000, double 0x7FF8000000000000, double 0x7FF8000000000000>, <4 x double> %t33
+  store <4 x double> %t35, <4 x double>* %o
+  ret void
+}
+
+define void @log2_v4f64(<4 x double>* %a0, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = bitcast <4 x double> %t1 to <4 x i64>
+  %t3 = bitcast <4 x double> <double 0x3FE6A09E667F3BCD, double 0x3FE6A09E667F3BCD, double 0x3FE6A09E667F3BCD, double 0x3FE6A09E667F3BCD> to <4 x i64>
+  %t4 = sub <4 x i64> %t2, %t3
+  %t5 = ashr <4 x i64> %t4, <i64 52, i64 52, i64 52, i64 52>
+  %t6 = shl <4 x i64> %t5, <i64 52, i64 52, i64 52, i64 52>
+  %t7 = sub <4 x i64> %t2, %t6
+  %t8 = bitcast <4 x i64> %t7 to <4 x double>
+  %t9 = sitofp <4 x i64> %t5 to <4 x double>
+  %t10 = fsub <4 x double> %t8, <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>
+  %t11 = fadd <4 x double> %t8, <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>
+  %t12 = fdiv <4 x double> %t10, %t11
+  %t13 = fmul <4 x double> %t12, %t12
+  %t14 = call <4 x double> @llvm.fma.v4f64(<4 x double> <double 0x3FB47AE147AE147B, double 0x3FB47AE147AE147B, double 0x3FB47AE147AE147B, double 0x3FB47AE147AE147B>, <4 x double> %t13, <4 x double> <double 0x3FB642C8590B2164, double 0x3FB642C8590B2164, double 0x3FB642C8590B2164, double 0x3FB642C8590B2164>)
+  %t15 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t14, <4 x double> %t13, <4 x double> <double 0x3FB8618618618618, double 0x3FB8618618618618, double 0x3FB8618618618618, double 0x3FB8618618618618>)
+  %t16 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t15, <4 x double> %t13, <4 x double> <double 0x3FBAF286BCA1AF28, double 0x3FBAF286BCA1AF28, double 0x3FBAF286BCA1AF28, double 0x3FBAF286BCA1AF28>)
+  %t17 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t16, <4 x double> %t13, <4 x double> <double 0x3FBE1E1E1E1E1E1E, double 0x3FBE1E1E1E1E1E1E, double 0x3FBE1E1E1E1E1E1E, double 0x3FBE1E1E1E1E1E1E>)
+  %t18 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t17, <4 x double> %t13, <4 x double> <double 0x3FC1111111111111, double 0x3FC1111111111111, double 0x3FC1111111111111, double 0x3FC1111111111111>)
+  %t19 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t18, <4 x double> %t13, <4 x double> <double 0x3FC3B13B13B13B14, double 0x3FC3B13B13B13B14, double 0x3FC3B13B13B13B14, double 0x3FC3B13B13B13B14>)
+  %t20 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t19, <4 x double> %t13, <4 x double> <double 0x3FC745D1745D1746, double 0x3FC745D1745D1746, double 0x3FC745D1745D1746, double 0x3FC745D1745D1746>)
+  %t21 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t20, <4 x double> %t13, <4 x double> <double 0x3FCC71C71C71C71C, double 0x3FCC71C71C71C71C, double 0x3FCC71C71C71C71C, double 0x3FCC71C71C71C71C>)
+  %t22 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t21, <4 x double> %t13, <4 x double> <double 0x3FD2492492492492, double 0x3FD2492492492492, double 0x3FD2492492492492, double 0x3FD2492492492492>)
+  %t23 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t22, <4 x double> %t13, <4 x double> <double 0x3FD999999999999A, double 0x3FD999999999999A, double 0x3FD999999999999A, double 0x3FD999999999999A>)
+  %t24 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t23, <4 x double> %t13, <4 x double> <double 0x3FE5555555555555, double 0x3FE5555555555555, double 0x3FE5555555555555, double 0x3FE5555555555555>)
+  %t25 = fmul <4 x double> %t13, %t12
+  %t26 = fadd <4 x double> %t12, %t12
+  %t27 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t25, <4 x double> %t24, <4 x double> %t26)
+  %t28 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t9, <4 x double> <double 0x3DEA39EF35793C76, double 0x3DEA39EF35793C76, double 0x3DEA39EF35793C76, double 0x3DEA39EF35793C76>, <4 x double> %t27)
+  %t29 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t9, <4 x double> <double 0x3FE62E42FEE00000, double 0x3FE62E42FEE00000, double 0x3FE62E42FEE00000, double 0x3FE62E42FEE00000>, <4 x double> %t28)
+  %t30 = fcmp oeq <4 x double> %t1, <double 0x7FF0000000000000, double 0x7FF0000000000000, double 0x7FF0000000000000, double 0x7FF0000000000000>
+  %t31 = select <4 x i1> %t30, <4 x double> %t1, <4 x double> %t29
+  %t32 = fcmp olt <4 x double> %t1, <double 0x0010000000000000, double 0x0010000000000000, double 0x0010000000000000, double 0x0010000000000000>
+  %t33 = select <4 x i1> %t32, <4 x double> <double 0xFFF0000000000000, double 0xFFF0000000000000, double 0xFFF0000000000000, double 0xFFF0000000000000>, <4 x double> %t31
+  %t34 = fcmp ult <4 x double> %t1, <double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000>
+  %t35 = select <4 x i1> %t34, <4 x double> <double 0x7FF8000000000000, double 0x7FF8000000000000, double 0x7FF8000000000000, double 0x7FF8000000000000>, <4 x double> %t33
+  %t36 = fmul <4 x double> %t35, <double 0x3FF71547652B82FE, double 0x3FF71547652B82FE, double 0x3FF71547652B82FE, double 0x3FF71547652B82FE>
+  store <4 x double> %t36, <4 x double>* %o
+  ret void
+}
+
+define void @sqrt_v4f64(<4 x double>* %a0, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = call <4 x double> @llvm.sqrt.v4f64(<4 x double> %t1)
+  store <4 x double> %t2, <4 x double>* %o
+  ret void
+}
+
+define void @tanh_v4f64(<4 x double>* %a0, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = call <4 x double> @llvm.fabs.v4f64(<4 x double> %t1)
+  %t3 = fmul <4 x double> %t1, %t1
+  %t4 = fmul <4 x double> %t3, %t1
+  %t5 = call <4 x double> @llvm.fma.v4f64(<4 x double> <double 0xBF0497D8EEA25259, double 0xBF0497D8EEA25259, double 0xBF0497D8EEA25259, double 0xBF0497D8EEA25259>, <4 x double> %t3, <4 x double> <double 0x3F1967E18AFCAFAD, double 0x3F1967E18AFCAFAD, double 0x3F1967E18AFCAFAD, double 0x3F1967E18AFCAFAD>)
+  %t6 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t5, <4 x double> %t3, <4 x double> <double 0xBF2F57D7734D1664, double 0xBF2F57D7734D1664, double 0xBF2F57D7734D1664, double 0xBF2F57D7734D1664>)
+  %t7 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t6, <4 x double> %t3, <4 x double> <double 0x3F43558248036744, double 0x3F43558248036744, double 0x3F43558248036744, double 0x3F43558248036744>)
+  %t8 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t7, <4 x double> %t3, <4 x double> <double 0xBF57DA36452B75E3, double 0xBF57DA36452B75E3, double 0xBF57DA36452B75E3, double 0xBF57DA36452B75E3>)
+  %t9 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t8, <4 x double> %t3, <4 x double> <double 0x3F6D6D3D0E157DE0, double 0x3F6D6D3D0E157DE0, double 0x3F6D6D3D0E157DE0, double 0x3F6D6D3D0E157DE0>)
+  %t10 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t9, <4 x double> %t3, <4 x double> <double 0xBF8226E355E6C23D, double 0xBF8226E355E6C23D, double 0xBF8226E355E6C23D, double 0xBF8226E355E6C23D>)
+  %t11 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t10, <4 x double> %t3, <4 x double> <double 0x3F9664F4882C10FA, double 0x3F9664F4882C10FA, double 0x3F9664F4882C10FA, double 0x3F9664F4882C10FA>)
+  %t12 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t11, <4 x double> %t3, <4 x double> <double 0xBFABA1BA1BA1BA1C, double 0xBFABA1BA1BA1BA1C, double 0xBFABA1BA1BA1BA1C, double 0xBFABA1BA1BA1BA1C>)
+  %t13 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t12, <4 x double> %t3, <4 x double> <double 0x3FC1111111111111, double 0x3FC1111111111111, double 0x3FC1111111111111, double 0x3FC1111111111111>)
+  %t14 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t13, <4 x double> %t3, <4 x double> <double 0xBFD5555555555555, double 0xBFD5555555555555, double 0xBFD5555555555555, double 0xBFD5555555555555>)
+  %t15 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t4, <4 x double> %t14, <4 x double> %t1)
+  %t16 = fadd <4 x double> %t2, %t2
+  %t17 = fcmp olt <4 x double> %t16, <double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE>
+  %t18 = fcmp ogt <4 x double> %t16, <double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF>
+  %t19 = select <4 x i1> %t18, <4 x double> <double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF, double 0x40862E42FEFA39EF>, <4 x double> %t16
+  %t20 = select <4 x i1> %t17, <4 x double> <double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE, double 0xC086232BDD7ABCAE>, <4 x double> %t19
+  %t21 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t20, <4 x double> <double 0x3FF71547652B82FE, double 0x3FF71547652B82FE, double 0x3FF71547652B82FE, double 0x3FF71547652B82FE>, <4 x double> <double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000>)
+  %t22 = fsub <4 x double> %t21, <double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000>
+  %t23 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t22, <4 x double> <double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000>, <4 x double> %t20)
+  %t24 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t22, <4 x double> <double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76>, <4 x double> %t23)
+  %t25 = call <4 x double> @llvm.fma.v4f64(<4 x double> <double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D>, <4 x double> %t24, <4 x double> <double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09>)
+  %t26 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t25, <4 x double> %t24, <4 x double> <double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898>)
+  %t27 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t26, <4 x double> %t24, <4 x double> <double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4>)
+  %t28 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t27, <4 x double> %t24, <4 x double> <double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C>)
+  %t29 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t28, <4 x double> %t24, <4 x double> <double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734>)
+  %t30 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t29, <4 x double> %t24, <4 x double> <double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A>)
+  %t31 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t30, <4 x double> %t24, <4 x double> <double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A>)
+  %t32 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t31, <4 x double> %t24, <4 x double> <double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17>)
+  %t33 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t32, <4 x double> %t24, <4 x double> <double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111>)
+  %t34 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t33, <4 x double> %t24, <4 x double> <double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555>)
+  %t35 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t34, <4 x double> %t24, <4 x double> <double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555>)
+  %t36 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t35, <4 x double> %t24, <4 x double> <double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000>)
+  %t37 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t36, <4 x double> %t24, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
+  %t38 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t37, <4 x double> %t24, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
+  %t39 = bitcast <4 x double> %t21 to <4 x i64>
+  %t40 = bitcast <4 x double> <double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000, double 0x4338000000000000> to <4 x i64>
+  %t41 = sub <4 x i64> %t39, %t40
+  %t42 = ashr <4 x i64> %t41, <i64 1, i64 1, i64 1, i64 1>
+  %t43 = sub <4 x i64> %t41, %t42
+  %t44 = bitcast <4 x double> %t38 to <4 x i64>
+  %t45 = shl <4 x i64> %t42, <i64 52, i64 52, i64 52, i64 52>
+  %t46 = add <4 x i64> %t44, %t45
+  %t47 = bitcast <4 x i64> %t46 to <4 x double>
+  %t48 = bitcast <4 x double> %t47 to <4 x i64>
+  %t49 = shl <4 x i64> %t43, <i64 52, i64 52, i64 52, i64 52>
+  %t50 = add <4 x i64> %t48, %t49
+  %t51 = bitcast <4 x i64> %t50 to <4 x double>
+  %t52 = select <4 x i1> %t18, <4 x double> <double 0x7FF0000000000000, double 0x7FF0000000000000, double 0x7FF0000000000000, double 0x7FF0000000000000>, <4 x double> %t51
+  %t53 = select <4 x i1> %t17, <4 x double> <double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000>, <4 x double> %t52
+  %t54 = fcmp uno <4 x double> %t16, %t16
+  %t55 = select <4 x i1> %t54, <4 x double> %t16, <4 x double> %t53
+  %t56 = fadd <4 x double> %t55, <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>
+  %t57 = fdiv <4 x double> <double 0x4000000000000000, double 0x4000000000000000, double 0x4000000000000000, double 0x4000000000000000>, %t56
+  %t58 = fsub <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>, %t57
+  %t59 = call <4 x double> @llvm.copysign.v4f64(<4 x double> %t58, <4 x double> %t1)
+  %t60 = fcmp olt <4 x double> %t2, <double 0x3FD3333333333333, double 0x3FD3333333333333, double 0x3FD3333333333333, double 0x3FD3333333333333>
+  %t61 = select <4 x i1> %t60, <4 x double> %t15, <4 x double> %t59
+  store <4 x double> %t61, <4 x double>* %o
+  ret void
+}
+
+define void @max_v4f64(<4 x double>* %a0, <4 x double>* %a1, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = load <4 x double>, <4 x double>* %a1
+  %t3 = fcmp ogt <4 x double> %t1, %t2
+  %t4 = select <4 x i1> %t3, <4 x double> %t1, <4 x double> %t2
+  store <4 x double> %t4, <4 x double>* %o
+  ret void
+}
+
+define void @load_v4f64(i64* %a0, i64* %a1, double* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to double*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr double, double* %t2, i64 %t3
+  %t5 = load double, double* %t4
+  store double %t5, double* %o
+  ret void
+}
+
+define void @keep_v4f64(<4 x double>* %a0, i32* %a1, <4 x i32>* %a2, <4 x i32>* %a3, <4 x double>* %o) alwaysinline {
+  %t1 = load i32, i32* %a1
+  %t2 = insertelement <4 x i32> undef, i32 %t1, i32 0
+  %t3 = shufflevector <4 x i32> %t2, <4 x i32> undef, <4 x i32> zeroinitializer
+  %t4 = load <4 x i32>, <4 x i32>* %a2
+  %t5 = icmp sge <4 x i32> %t3, %t4
+  %t6 = load <4 x i32>, <4 x i32>* %a3
+  %t7 = icmp slt <4 x i32> %t3, %t6
+  %t8 = and <4 x i1> %t5, %t7
+  %t9 = load <4 x double>, <4 x double>* %a0
+  %t10 = select <4 x i1> %t8, <4 x double> %t9, <4 x double> <double 0xFFF0000000000000, double 0xFFF0000000000000, double 0xFFF0000000000000, double 0xFFF0000000000000>
+  store <4 x double> %t10, <4 x double>* %o
+  ret void
+}
+
+define void @where_equal_v4f64(<4 x double>* %a0, double* %a1, <4 x double>* %a2, <4 x double>* %a3, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = load double, double* %a1
+  %t3 = insertelement <4 x double> undef, double %t2, i32 0
+  %t4 = shufflevector <4 x double> %t3, <4 x double> undef, <4 x i32> zeroinitializer
+  %t5 = fcmp oeq <4 x double> %t1, %t4
+  %t6 = load <4 x double>, <4 x double>* %a2
+  %t7 = load <4 x double>, <4 x double>* %a3
+  %t8 = select <4 x i1> %t5, <4 x double> %t6, <4 x double> %t7
+  store <4 x double> %t8, <4 x double>* %o
+  ret void
+}
