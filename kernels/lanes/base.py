@@ -34,6 +34,7 @@ def assign(target, value):
 
 def element(array, index):
     """array[index] as something that can be read and assigned."""
+    index = int(index) if isinstance(index, int) else index          # an IntEnum is no index to Taichi
     return impl.subscript(impl.get_runtime().compiling_callable.ast_builder(), array, index)
 
 

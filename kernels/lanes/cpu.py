@@ -55,9 +55,13 @@ class CpuLanes:
         self.suffix = f"v{self.width}{self.scalar_name}"
         self.bitcode = bitcode_file(32 * lane_width, self.scalar_name) if intrinsics else None
         self.exp, self.log = self._unary("exp", ti.exp), self._unary("log", ti.log)
-        self.exp2 = self._unary("exp2", lambda x: ti.exp(x * 0.6931471805599453))
-        self.log2 = self._unary("log2", lambda x: ti.log(x) * 1.4426950408889634)
+        self.exp2 = self._unary("exp2", lambda x: ti.exp(x * self._constant(0.6931471805599453)))
+        self.log2 = self._unary("log2", lambda x: ti.log(x) * self._constant(1.4426950408889634))
         self.sqrt, self.tanh = self._unary("sqrt", ti.sqrt), self._unary("tanh", ti.tanh)
+
+    def _constant(self, value):
+        """A number in the lanes' precision: Taichi takes a Python float for an f32."""
+        return impl.Expr(value, dtype=self.scalar)
 
     def bias_type(self, dtype):
         """Element type of an array that holds `dtype`."""
@@ -184,8 +188,8 @@ class CpuLanes:
     @inline
     def rows_in_place(self, array, meta, address_at, offset, stride, last):
         """Rows of an array. meta[address_at] and the next hold the array's address, low word first."""
-        if not self.bitcode:
-            return Rows(array, offset, stride, last)
+        if not self.bitcode or self.staged:
+            return Rows(array, offset, local(stride), last)
         low = ti.cast(ti.cast(element(meta, address_at), ti.u32), ti.i64)
         high = ti.cast(element(meta, address_at + 1), ti.i64)
         return AddressedRows(self, local(low | (high << 32)), local(ti.cast(offset, ti.i64)), local(ti.cast(stride, ti.i64)), last)

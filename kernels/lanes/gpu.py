@@ -1,7 +1,7 @@
 """Lanes on a GPU (vulkan, cuda): a lane variable is one thread's scalar; keys are staged in shared memory."""
 import taichi as ti
 
-from aat.kernels.lanes.base import NEGATIVE_INFINITY, assign, element, inline, local
+from aat.kernels.lanes.base import NEGATIVE_INFINITY, Rows, assign, element, inline, local
 from aat.kernels.lanes.generate import TANH_F32
 
 
@@ -127,6 +127,11 @@ class GpuLanes:
         assign(element(array, bases), lanes)
 
     # -- tiles of keys ------------------------------------------------------------------------------------------
+    @inline
+    def rows_in_place(self, array, meta, address_at, offset, stride, last):
+        """Rows of an array; a GPU stages them."""
+        return Rows(array, offset, local(stride), last)
+
     @inline
     def shared(self, count):
         return ti.simt.block.SharedArray((count,), ti.f32)
