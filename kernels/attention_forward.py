@@ -168,7 +168,9 @@ class Assembly(Traced):
                 for u in range(U):
                     value = s.values[i * U + u]
                     own = shared if shared is not None else L.gather(array, starts[u], j, dtype)
-                    masked = L.where_equal(own, 0.0, L.splat(NEGATIVE_INFINITY), value) if name == "mask" else value + own
+                    # A bias of -inf masks, whatever the score is: NaN - inf would be NaN.
+                    hidden, otherwise = (0.0, value) if name == "mask" else (NEGATIVE_INFINITY, value + own)
+                    masked = L.where_equal(own, hidden, L.splat(NEGATIVE_INFINITY), otherwise)
                     assign(value, masked)
 
     @inline
@@ -360,7 +362,7 @@ def build(lanes, config, spec):
                 for c in loop(span(0, DV, DV)):
                     asm.finish(A, c, l, inverse, flagged, out, out_rows)
                 for u in ti.static(range(U)):
-                    if L.any_flagged(flagged[u]) != 0:
+                    if L.any_nonzero(flagged[u]) != 0:
                         meta[Meta.NONFINITE] = 1
                 if ti.static(spec.lse):
                     asm.write_lse(m, l, lse, meta, x)

@@ -132,16 +132,24 @@ class CpuLanes:
 
     @inline
     def nonfinite(self, x):
-        """Lanes that are 0 where x is finite and NaN elsewhere."""
-        return x - x
+        """1 where x is NaN or infinite, else 0; Taichi folds x - x and x != x, so the bits decide."""
+        x = local(x)
+        if self.bitcode:
+            return self._value("nonfinite", x)
+        kind, field = (ti.i64, 0x7FF << 52) if self.scalar_name == "f64" else (ti.i32, 0xFF << 23)
+
+        def bits(w):
+            field_of = ti.bit_cast(element(x, w), kind) & impl.Expr(field, dtype=kind)
+            return ti.cast(field_of == impl.Expr(field, dtype=kind), self.scalar)
+        return self._by_lane(bits)
 
     @inline
-    def any_flagged(self, x):
-        """1 where some lane is NaN, else 0 (i32)."""
+    def any_nonzero(self, x):
+        """1 where some lane is not 0, else 0 (i32)."""
         x = local(x)
         found = local(0)
         for w in range(self.width):
-            found._augassign(ti.cast(element(x, w) != element(x, w), ti.i32), "BitOr")
+            found._augassign(ti.cast(element(x, w) != 0.0, ti.i32), "BitOr")
         return found
 
     # -- positions and memory -----------------------------------------------------------------------------------

@@ -247,6 +247,8 @@ def source(bits, scalar):
         "sqrt": ("vv", unary(lambda e, x: e.call("sqrt", x))),
         "tanh": ("vv", unary(tanh_core)),
         "max": ("vvv", lambda e, a, b: _maximum(e, e.load(a), e.load(b))),
+        "nonfinite": ("vv", unary(lambda e, x: e.select(
+            e.compare("une", e.op("fsub", x, x), e.const(0.0)), e.const(1.0), e.const(0.0)))),
         "load": ("aas", _load),
         "keep": ("vjbbv", _keep),
         "where_equal": ("vsvvv", lambda e, x, s, a, b: e.select(

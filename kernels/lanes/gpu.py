@@ -96,7 +96,7 @@ class GpuLanes:
         return local(ti.cast(bits == 0x7F800000, ti.f32))
 
     @inline
-    def any_flagged(self, x):
+    def any_nonzero(self, x):
         return local(ti.cast(x != 0.0, ti.i32))
 
     # -- positions and memory -----------------------------------------------------------------------------------

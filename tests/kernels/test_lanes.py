@@ -164,6 +164,13 @@ def test_keep_leaves_the_half_open_range(cpu):
     np.testing.assert_array_equal(apply(session, lanes, "keep", body, s), want)
 
 
+def test_nonfinite_counts_nan_and_infinities(cpu):
+    session, lanes = cpu
+    x = np.array([1.0, np.nan, np.inf, -np.inf, 0.0, -1e30, 1e-30, 5.0] * 2)
+    got = apply(session, lanes, "nonfinite", lambda L, a, b, c: L.nonfinite(a), x)
+    np.testing.assert_array_equal(got, ~np.isfinite(x))
+
+
 @pytest.mark.vulkan
 @pytest.mark.parametrize("backend", ["vulkan"], indirect=True)
 def test_gpu_log_and_tanh_keep_their_relative_accuracy(backend):

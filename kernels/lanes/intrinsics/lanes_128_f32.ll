@@ -260,6 +260,15 @@ define void @max_v4f32(<4 x float>* %a0, <4 x float>* %a1, <4 x float>* %o) alwa
   ret void
 }
 
+define void @nonfinite_v4f32(<4 x float>* %a0, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = fsub <4 x float> %t1, %t1
+  %t3 = fcmp une <4 x float> %t2, <float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000>
+  %t4 = select <4 x i1> %t3, <4 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>, <4 x float> <float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000>
+  store <4 x float> %t4, <4 x float>* %o
+  ret void
+}
+
 define void @load_v4f32(i64* %a0, i64* %a1, float* %o) alwaysinline {
   %t1 = load i64, i64* %a0
   %t2 = inttoptr i64 %t1 to float*

@@ -260,6 +260,15 @@ define void @max_v8f32(<8 x float>* %a0, <8 x float>* %a1, <8 x float>* %o) alwa
   ret void
 }
 
+define void @nonfinite_v8f32(<8 x float>* %a0, <8 x float>* %o) alwaysinline {
+  %t1 = load <8 x float>, <8 x float>* %a0
+  %t2 = fsub <8 x float> %t1, %t1
+  %t3 = fcmp une <8 x float> %t2, <float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000>
+  %t4 = select <8 x i1> %t3, <8 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>, <8 x float> <float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000, float 0x0000000000000000>
+  store <8 x float> %t4, <8 x float>* %o
+  ret void
+}
+
 define void @load_v8f32(i64* %a0, i64* %a1, float* %o) alwaysinline {
   %t1 = load i64, i64* %a0
   %t2 = inttoptr i64 %t1 to float*

@@ -312,6 +312,15 @@ define void @max_v8f64(<8 x double>* %a0, <8 x double>* %a1, <8 x double>* %o) a
   ret void
 }
 
+define void @nonfinite_v8f64(<8 x double>* %a0, <8 x double>* %o) alwaysinline {
+  %t1 = load <8 x double>, <8 x double>* %a0
+  %t2 = fsub <8 x double> %t1, %t1
+  %t3 = fcmp une <8 x double> %t2, <double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000>
+  %t4 = select <8 x i1> %t3, <8 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>, <8 x double> <double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000, double 0x0000000000000000>
+  store <8 x double> %t4, <8 x double>* %o
+  ret void
+}
+
 define void @load_v8f64(i64* %a0, i64* %a1, double* %o) alwaysinline {
   %t1 = load i64, i64* %a0
   %t2 = inttoptr i64 %t1 to double*
