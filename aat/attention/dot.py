@@ -20,7 +20,7 @@ def choose(problem, session, config=None):
     """
     width, shared = session.lane_width, session.limits.shared_bytes
     chosen = config or TileConfig.default(width, problem.D, problem.Dv, shared)
-    reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv, dtype=problem.dtype,
+    reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv,
                               shared_bytes=shared, max_threads=session.limits.threads_per_block)
     if reasons:
         raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])
@@ -56,14 +56,14 @@ def plan(problem, session, config=None):
 def run(problem, session, config=None):
     """Launch the kernel for a Problem; the Result's arrays are NumPy's, or DeviceArrays if q is one.
 
-    A first launch multiplies the values of masked keys by zero; if anything that is not finite came out although keys
-    were masked, a second one that does not read them decides, because zero times NaN is NaN.
+    A first launch multiplies the values of masked keys by zero; if anything that is not finite came out, a second one
+    that does not read them decides, because zero times NaN is NaN.
     """
     chosen = choose(problem, session, config)
     with session.scope():
         launch = _Launch(problem, session, chosen)
         launch.go(careful=False)
-        if launch.meta_host[launch.Meta.NONFINITE] and launch.masks:
+        if launch.meta_host[launch.Meta.NONFINITE]:
             launch.go(careful=True)
         return launch.result()
 
@@ -78,9 +78,6 @@ class _Launch:
         self.on_cpu = session.backend == "cpu"
         self.rows = config.rows_per_program(problem.dtype)
         self.tasks = problem.B * problem.Hq * -(-problem.Lq // self.rows)
-        # Without masks every key counts for every row, and what is not finite is the answer.
-        self.masks = (problem.mask is not None or problem.bias is not None or problem.left is not None
-                      or problem.right is not None or problem.kv_lens is not None)
         self.meta_host = np.zeros(Meta.BATCH + 2 * problem.B, np.int32)
         self._describe()
         self._inputs()

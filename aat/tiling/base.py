@@ -63,7 +63,7 @@ class TileConfig:
             tile //= 2
         return cls(1, vectors, block, block, tile, dv, 128, True)
 
-    def problems(self, *, backend, d, dv, dtype="f32", shared_bytes=0, max_threads=1, lane_width=None):
+    def problems(self, *, backend, d, dv, shared_bytes=0, max_threads=1):
         """Every reason why a device cannot hold this config; an empty list says that it can.
 
         The single statement of the constraints: defaults, tuning and `tiling=` all call it.
@@ -82,17 +82,15 @@ class TileConfig:
         if self.columns_per_block > dv:
             reasons.append(f"columns_per_block ({self.columns_per_block}) must not exceed the value columns ({dv})")
         if backend == "cpu":
-            reasons += self._cpu_problems(lane_width)
+            reasons += self._cpu_problems()
         else:
             reasons += self._gpu_problems(backend, d, dv, shared_bytes, max_threads)
         return reasons
 
-    def _cpu_problems(self, lane_width):
+    def _cpu_problems(self):
         reasons = []
         if self.lane_width not in (4, 8, 16):
             reasons.append(f"lane_width must be 4, 8 or 16 on the cpu backend, got {self.lane_width}")
-        elif lane_width is not None and self.lane_width > lane_width:
-            reasons.append(f"lane_width {self.lane_width} exceeds this CPU's {lane_width} f32 lanes")
         if self.threads != 1:
             reasons.append(f"threads must be 1 on the cpu backend (a program is one thread), got {self.threads}")
         if self.registers:
