@@ -14,11 +14,14 @@ same rows and says how far roundings can move each output element: the scale of 
 """
 import math
 import os
+import threading
 
 import numpy as np
 from numba import njit, prange
 
-_POOL_OWNER = None  # the process that started Numba's threads: OpenMP aborts in a forked child
+# Numba's thread pools abort the process in a forked child (OpenMP), or when two threads enter at once (workqueue).
+_POOL_OWNER = None  # the process that started the pool
+_POOL = threading.Lock()
 
 
 def attention_forward(q, k, v, *, mask=None, bias=None, left=None, right=None, scale, softcap=None, sinks=None,
@@ -67,7 +70,7 @@ def attention_rounding(q, k, v, *, mask=None, bias=None, left=None, right=None, 
     out = np.zeros(shape + v.shape[3:])
     lse = np.zeros(shape)
     if lse.size:
-        _launch(_rounding_parallel, _rounding_serial, call.arrays, call.numbers + (float(unit),), out, lse)
+        _launch(_rounding_parallel, _rounding_serial, call.arrays, (*call.numbers, float(unit)), out, lse)
     return out, lse
 
 
@@ -89,7 +92,7 @@ def _prepared(q, k, v, mask, bias, left, right, scale, softcap, sinks, kv_lens, 
                          f"got {k.shape} and {v.shape}")
     full = (B, Hq, Lq, Lk)
     for name, x in (("mask", mask), ("bias", bias)):
-        if x is not None and (x.ndim != 4 or any(a not in (1, f) for a, f in zip(x.shape, full))):
+        if x is not None and (x.ndim != 4 or any(a not in (1, f) for a, f in zip(x.shape, full, strict=True))):
             raise ValueError(f"{name}: expected 4 axes, each of size 1 or that of {full}, got shape {x.shape}")
     bits, table = _bias_bits(bias)
     arrays = (
@@ -142,7 +145,8 @@ def _launch(parallel, serial, arrays, numbers, out, lse):
         serial(*arrays, *numbers, out, lse)
         return
     _POOL_OWNER = pid
-    parallel(*arrays, *numbers, out, lse)
+    with _POOL:
+        parallel(*arrays, *numbers, out, lse)
 
 
 def _compiled(**options):

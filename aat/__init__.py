@@ -1,0 +1,47 @@
+"""Exact attention for arrays, written once for CPU SIMD and GPU compute.
+
+    import numpy as np, aat
+    q = k = v = np.random.default_rng(0).standard_normal((1, 8, 1024, 64), np.float32)
+    out = aat.attention(q, k, v, causal=True)
+
+Importing this package loads NumPy and nothing heavier; Taichi, Numba and torch wait for the call that needs
+them.
+"""
+
+import importlib
+
+# The package `aat.attention` shares its name with the function. Importing a package binds its name here,
+# once: so it is imported first, and the function, bound after it, stays.
+import aat.attention  # noqa: F401 - bound here, and rebound two lines below
+from aat.errors import BackendError
+from aat.functional import attention
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "DeviceArray": "aat.backends.memory",
+    "TileConfig": "aat.tiling.base",
+    "explain": "aat.explanation",
+    "merge": "aat.attention.merge",
+    "scaled_dot_product_attention": "aat.sdpa",
+    "supports": "aat.explanation",
+    "to_device": "aat.backends.memory",
+}
+
+__all__ = ["BackendError", "DeviceArray", "TileConfig", "__version__", "attention", "backends", "explain",
+           "merge",
+           "scaled_dot_product_attention", "supports", "to_device"]
+
+
+def __getattr__(name):
+    if name == "backends":
+        return importlib.import_module("aat.backends")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,158 @@
+"""What does every attention promise: the checked problem, the result, and what is told about the run."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+DTYPES = ("f16", "bf16", "f32", "f64")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """One checked call in canonical order. Its arrays are views of the caller's memory and are never written.
+
+    Attributes
+    ----------
+    q, k, v : ndarray or DeviceArray
+        (B, Hq, Lq, D), (B, Hk, Lk, D), (B, Hk, Lk, Dv); any strides that are whole elements. bf16 is uint16.
+    dtype : str
+        One of DTYPES, the same for q, k, v and out.
+    mask : ndarray of bool or None
+        4-D; each axis has size 1 or that of (B, Hq, Lq, Lk). True = may attend.
+    bias : ndarray or None
+        4-D as mask; float16, float32, float64, or uint16 for bf16, whatever `dtype` is.
+    left, right : int or None
+        Query at p sees keys p - left <= j <= p + right; None is unbounded; causal is right = 0.
+    scale : float
+    softcap : float or None
+    sinks : ndarray or None
+        (Hq,), float32 (float64 for f64).
+    kv_lens : ndarray or None
+        (B,) int32 in 0..Lk: keys at or past it do not exist.
+    q_offset : ndarray
+        (B,) int32: the position p of query row 0. Every p, left and right is below 2**30 in magnitude, so
+        that p - left and p + right fit an int32.
+    return_lse : bool
+    out : ndarray or None
+        Where to write the result, (B, Hq, Lq, Dv) of any strides and the storage of `dtype`; None: allocate
+        it.
+    """
+
+    q: Any
+    k: Any
+    v: Any
+    dtype: str
+    mask: Any
+    bias: Any
+    left: int | None
+    right: int | None
+    scale: float
+    softcap: float | None
+    sinks: Any
+    kv_lens: Any
+    q_offset: Any
+    return_lse: bool
+    out: Any = None
+
+    @property
+    def B(self):
+        """Batch size."""
+        return self.q.shape[0]
+
+    @property
+    def Hq(self):
+        """Query heads."""
+        return self.q.shape[1]
+
+    @property
+    def Hk(self):
+        """Key-value heads."""
+        return self.k.shape[1]
+
+    @property
+    def Lq(self):
+        """Query rows."""
+        return self.q.shape[2]
+
+    @property
+    def Lk(self):
+        """Keys."""
+        return self.k.shape[2]
+
+    @property
+    def D(self):
+        """Head size of queries and keys."""
+        return self.q.shape[3]
+
+    @property
+    def Dv(self):
+        """Head size of values and of the result."""
+        return self.v.shape[3]
+
+    @property
+    def group(self):
+        """Query heads that share a key-value head."""
+        return self.Hq // self.Hk if self.Hk else 0
+
+    @property
+    def lse_dtype(self):
+        """"f64" for f64, else "f32"."""
+        return "f64" if self.dtype == "f64" else "f32"
+
+    @property
+    def rows(self):
+        """Rows of the result, over batch and heads."""
+        return self.B * self.Hq * self.Lq
+
+    @property
+    def multiply_adds_dense(self):
+        """Multiply-adds of q k^T and p v without any mask, bound or length."""
+        return self.rows * self.Lk * (self.D + self.Dv)
+
+
+@dataclass(slots=True)
+class Info:
+    """What one call did.
+
+    Attributes
+    ----------
+    backend, device, kernel : str
+        Where it ran, on what, and by which kernel.
+    reason : str
+        Why that backend.
+    config : TileConfig or None
+        The tiles that were used; None where nothing is tiled.
+    seconds : float
+        From the launch to the finished result, without the checks of the arguments.
+    multiply_adds, multiply_adds_dense : int
+        Multiply-adds inside the visited tiles, and those of the dense problem.
+    tiles : dict
+        "visited", "full" (took the mask-free path) and "total" counts of tiles.
+    parts : int
+        Launches that the problem was split into to stay below the index limit; 0 when none was needed.
+    """
+
+    backend: str
+    config: Any
+    seconds: float
+    multiply_adds: int
+    multiply_adds_dense: int
+    tiles: dict = field(default_factory=dict)
+    device: str = ""
+    kernel: str = ""
+    reason: str = ""
+    parts: int = 1
+
+
+@dataclass(slots=True)
+class Result:
+    """What a mechanism returns for one Problem, in canonical order.
+
+    out (B, Hq, Lq, Dv): problem.out if that was given; lse (B, Hq, Lq) or None; counts: "visited", "full" and
+    "total" tiles and "pairs", the (row, key) pairs within bounds; config: the TileConfig that was used.
+    """
+
+    out: Any
+    lse: Any = None
+    counts: dict = field(default_factory=dict)
+    config: Any = None
+    kernel: str = ""

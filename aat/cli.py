@@ -1,0 +1,45 @@
+"""What does `aat <command>` run? A module with `run(argv) -> exit status`, imported when it is needed.
+
+A new command is one line of COMMANDS.
+"""
+
+import argparse
+import importlib
+import sys
+
+COMMANDS = {
+    "info": (
+        "aat.backends.info",
+        "what can run here: backends with reasons, devices, caches, versions, variables",
+    ),
+    "demo": ("aat.demo.cli", "semantic search over Python's own documentation, with every layer checked"),
+}
+
+
+def parser():
+    """The arguments before the command's own."""
+    table = "\n".join(f"  {name:10}{summary}" for name, (_, summary) in COMMANDS.items())
+    top = argparse.ArgumentParser(
+        prog="aat",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Exact attention on CPU SIMD and GPU compute.",
+        epilog=f"commands:\n{table}\n\n`aat <command> --help` has the arguments of each.",
+    )
+    top.add_argument("command", choices=COMMANDS, metavar="command", help="one of the commands below")
+    top.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return top
+
+
+def main(argv=None):
+    """Run one command and return its exit status; 2 for arguments that mean nothing."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv:
+        parser().print_help()
+        return 2
+    given = parser().parse_args(argv)
+    command = importlib.import_module(COMMANDS[given.command][0])
+    try:
+        return command.run(given.arguments)
+    except BrokenPipeError:  # the reader (`| head`) has seen enough
+        sys.stderr.close()  # or the interpreter reports the same error once more while it exits
+        return 0

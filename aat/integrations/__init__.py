@@ -1,0 +1,1 @@
+"""How are arrays and models of other libraries taken in? One file a library, imported when one is met."""

@@ -1,0 +1,1 @@
+"""On which problems everything is checked, and how much error is allowed."""

@@ -1,0 +1,212 @@
+"""On which problems is everything both checked and timed?  One table.
+
+A Case is a name, sizes, a dtype, options and a recipe for the data; `make(case)` gives the keyword arguments of
+`aat.attention`, the same ones every time.  Tags:
+
+    small        runs in seconds on a software Vulkan device: D and Dv of 16 (a few others), short sequences
+    full         CPU and real GPUs only
+    bench        timed; checked too, but large for a test
+    adversarial  aims at one failure: poison, extremes, empty rows
+"""
+from dataclasses import dataclass, field
+
+from aat.validation.inputs import make
+
+__all__ = ["CASES", "Case", "by_name", "make", "tagged"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem. options: contract arguments, and mask/bias as axes ("b1qk": 1 = size 1), strides, ndim, density."""
+
+    name: str
+    Lq: int
+    Lk: int
+    B: int = 1
+    Hq: int = 2
+    Hk: int = 2
+    D: int = 16
+    Dv: int = 16
+    dtype: str = "f32"
+    fill: str = "normal"
+    options: tuple[tuple[str, object], ...] = ()
+    seed: int = 0
+    tags: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def multiply_adds(self):
+        """Multiply-adds of the dense problem: QK and PV."""
+        return self.B * self.Hq * self.Lq * self.Lk * (self.D + self.Dv)
+
+
+_SIZES = ("B", "Hq", "Hk", "D", "Dv", "dtype", "fill")
+
+
+def _case(tags, name, Lq, Lk, **rest):
+    """A case from a flat list: sizes by name, everything else is an option.  Hk follows Hq, Dv follows D."""
+    sizes = {key: rest.pop(key) for key in _SIZES if key in rest}
+    if "Hq" in sizes:
+        sizes.setdefault("Hk", sizes["Hq"])
+    if "D" in sizes:
+        sizes.setdefault("Dv", sizes["D"])
+    seed = sum(ord(c) * (i + 1) for i, c in enumerate(name))
+    return Case(name, Lq, Lk, options=tuple(sorted(rest.items())), seed=seed, tags=frozenset(tags.split()), **sizes)
+
+
+def _small():
+    s, a = "small", "small adversarial"
+    yield _case(s, "plain", 33, 47, B=2)
+    yield _case(s, "one", 1, 1)
+    yield _case(s, "decode", 1, 239, Hq=4, Hk=2)
+    yield _case(s, "tail-of-one", 65, 65)
+    yield _case(s, "batch-0", 5, 7, B=0)
+    yield _case(s, "no-queries", 0, 5)
+    yield _case(s, "no-keys", 5, 0)
+    yield _case(s, "no-keys-sinks", 5, 0, sinks=True)
+    yield _case(s, "gqa", 19, 37, B=2, Hq=6, Hk=2)
+    yield _case(s, "mqa", 19, 37, Hq=5, Hk=1)
+    yield _case(s, "3d", 17, 21, Hq=4, Hk=2, ndim=3)
+    yield _case(s, "bshd", 17, 21, B=2, Hq=4, Hk=2, layout="bshd")
+    yield _case(s, "bshd-3d", 17, 21, Hq=4, Hk=2, layout="bshd", ndim=3)
+    yield _case(s, "scale", 17, 40, scale=0.7)
+    yield _case(s, "scale-0", 17, 40, scale=0.0)
+    yield _case(s, "scale-negative", 17, 40, scale=-0.3)
+    for axes in ("bhqk", "b1qk", "1hqk", "11qk", "b11k", "bhq1", "1111", "hqk", "qk", "k", "1k", "q1"):
+        yield _case(s, f"mask-{axes}", 21, 35, B=2, Hq=4, Hk=2, mask=axes)
+    for axes in ("bhqk", "b1qk", "1hqk", "b11k", "bhq1", "hqk", "qk", "k"):
+        yield _case(s, f"bias-{axes}", 21, 35, B=2, Hq=4, Hk=2, bias=axes)
+    yield _case(s, "mask-and-bias", 21, 35, B=2, Hq=4, Hk=2, mask="b11k", bias="hqk")
+    yield _case(s, "mask-sparse", 40, 200, mask="qk", density=0.03)
+    yield _case(s, "causal", 37, 37, B=2, causal=True)
+    for align in ("upper_left", "lower_right"):
+        yield _case(s, f"causal-{align}-wide", 19, 50, causal=align)
+        yield _case(s, f"causal-{align}-tall", 50, 19, causal=align)
+    yield _case(s, "causal-offset", 9, 60, causal="upper_left", q_offset=31)
+    yield _case(s, "causal-offset-negative", 12, 20, causal="upper_left", q_offset=-4)
+    yield _case(s, "causal-offset-batch", 9, 60, B=3, causal="upper_left", q_offset=(0, 17, 51))
+    yield _case(s, "causal-lens", 9, 40, B=3, causal="lower_right", kv_lens=(40, 9, 3))
+    yield _case(s, "causal-lens-upper", 9, 40, B=2, causal="upper_left", kv_lens=(40, 5))
+    yield _case(s, "window", 50, 50, window=(7, 4))
+    yield _case(s, "window-left", 50, 50, window=(7, None))
+    yield _case(s, "window-right", 50, 50, window=(None, 4))
+    yield _case(s, "window-0", 40, 40, window=(0, 0))
+    yield _case(s, "window-past-the-keys", 60, 20, window=(5, 5))
+    yield _case(s, "window-offset", 20, 90, window=(11, 3), q_offset=45)
+    yield _case(s, "window-causal", 50, 50, causal=True, window=(9, None))
+    yield _case(s, "window-causal-lower", 21, 70, causal="lower_right", window=(9, 30))
+    yield _case(s, "window-lens", 30, 40, B=2, window=(6, 6), kv_lens=(40, 13))
+    yield _case(s, "softcap", 21, 35, softcap=5.0, scale=1.0)
+    yield _case(s, "softcap-bias-mask", 21, 35, B=2, Hq=4, softcap=2.0, scale=1.0, bias="hqk", mask="b11k")
+    yield _case(s, "sinks", 21, 35, Hq=4, sinks=True)
+    yield _case(s, "sinks-causal-lens", 21, 35, B=2, Hq=4, Hk=2, sinks=True, causal="lower_right", kv_lens=(35, 6))
+    yield _case(s, "lens", 21, 70, B=4, kv_lens=(70, 0, 1, 33))
+    yield _case(s, "everything", 23, 61, B=2, Hq=4, Hk=2, mask="b1qk", bias="hqk", causal="lower_right",
+                window=(20, None), softcap=4.0, scale=0.5, sinks=True, kv_lens=(61, 30))
+    yield _case(s, "values-8", 21, 35, Dv=8)
+    yield _case(s, "head-7-5", 21, 35, D=7, Dv=5)
+    for strides in ("fortran", "strided", "transposed", "negative", "offset"):
+        yield _case(s, f"strides-{strides}", 21, 35, B=2, Hq=4, Hk=2, mask="bhqk", bias="qk", strides=strides)
+    for dtype in ("f16", "bf16"):
+        yield _case(s, dtype, 33, 47, B=2, Hq=4, Hk=2, dtype=dtype)
+        yield _case(s, f"{dtype}-bias", 33, 47, B=2, Hq=4, Hk=2, dtype=dtype, bias="hqk", causal="lower_right")
+    yield _case(s, "f64", 33, 47, B=2, Hq=4, Hk=2, dtype="f64")
+    yield _case(s, "f64-everything", 23, 61, B=2, Hq=4, Hk=2, dtype="f64", mask="b1qk", bias="hqk", sinks=True,
+                causal="lower_right", softcap=4.0, kv_lens=(61, 30))
+    yield _case(a, "large-logits", 33, 70, fill="large")
+    yield _case(a, "large-logits-causal", 33, 33, fill="large", causal=True)
+    yield _case(a, "shifted-rows", 33, 70, fill="shifted")
+    yield _case(a, "shifted-by-keys", 33, 70, fill="shifted_by_keys")
+    yield _case(a, "equal-keys", 33, 70, fill="equal")
+    yield _case(a, "constant-values", 33, 70, fill="constant_values")
+    yield _case(a, "positive", 33, 70, fill="positive")
+    yield _case(a, "wide-values", 33, 70, fill="wide_values")
+    yield _case(a, "poison-masked", 21, 35, B=2, fill="hidden_poison", mask="bhqk")
+    yield _case(a, "poison-masked-column", 21, 35, B=2, fill="hidden_poison", mask="k")
+    yield _case(a, "poison-masked-large", 21, 150, fill="hidden_poison", mask="qk", density=0.1)
+    yield _case(a, "poison-past-lens", 21, 70, B=4, fill="past_poison", kv_lens=(70, 0, 1, 33))
+    yield _case(a, "poison-past-lens-causal", 21, 70, B=2, fill="past_poison", kv_lens=(40, 33), causal="lower_right")
+    yield _case(a, "poison-causal", 37, 37, fill="outside_poison", causal=True)
+    yield _case(a, "poison-window", 50, 50, fill="outside_poison", window=(5, 3))
+    yield _case(a, "poison-visible-value", 21, 35, fill="value_poison")
+    yield _case(a, "score-plus-inf", 21, 35, fill="score_plus_inf")
+    yield _case(a, "score-minus-inf", 21, 35, fill="score_minus_inf")
+    yield _case(a, "bias-minus-inf", 21, 35, B=2, fill="bias_minus_inf", bias="bhqk")
+    yield _case(a, "bias-lowest", 21, 35, fill="bias_lowest", bias="bhqk")
+    yield _case(a, "bias-lowest-f16", 21, 35, fill="bias_lowest_f16", bias="bhqk", dtype="f16")
+    yield _case(a, "dead-rows", 31, 35, fill="dead_rows", mask="qk")
+    yield _case(a, "dead-rows-sinks", 31, 35, fill="dead_rows", mask="qk", sinks=True)
+
+
+def _full():
+    s, a = "full", "full adversarial"
+    for D in (1, 7, 33, 59, 64, 72, 111, 128, 256):
+        yield _case(s, f"head-{D}", 37, 83, D=D, causal="lower_right")
+    yield _case(s, "head-64-values-128", 37, 83, D=64, Dv=128)
+    yield _case(s, "head-192-values-128", 20, 83, D=192, Dv=128)
+    yield _case(s, "head-33-values-1", 37, 83, D=33, Dv=1)
+    yield _case(s, "head-1-values-59", 37, 83, D=1, Dv=59)
+    for Lq, Lk in ((1, 239), (3, 799), (113, 203), (127, 512)):
+        yield _case(s, f"{Lq}x{Lk}", Lq, Lk, B=2, Hq=4, Hk=2, D=64)
+        yield _case(s, f"{Lq}x{Lk}-causal", Lq, Lk, Hq=4, Hk=2, D=59, causal="lower_right")
+    yield _case(s, "1023x1024", 1023, 1024, Hq=2, D=64, causal="lower_right")
+    yield _case(s, "1024x1023", 1024, 1023, Hq=2, D=64, causal="upper_left")
+    yield _case(s, "window-long", 700, 700, D=64, window=(128, 0))
+    yield _case(s, "window-long-both", 300, 1500, D=64, window=(100, 50), q_offset=600)
+    yield _case(s, "lens-long", 130, 513, B=5, D=32, kv_lens=(513, 0, 64, 65, 200))
+    yield _case(s, "everything-64", 130, 261, B=2, Hq=8, Hk=2, D=64, mask="b1qk", bias="hqk", causal="lower_right",
+                window=(150, None), softcap=8.0, scale=0.5, sinks=True, kv_lens=(261, 140))
+    yield _case(s, "many-heads", 40, 70, B=3, Hq=24, Hk=8, D=32)
+    yield _case(s, "minilm-mask", 77, 77, B=3, Hq=12, D=32, mask="b11k")
+    yield _case(s, "minilm-lens", 77, 77, B=3, Hq=12, D=32, kv_lens=(77, 12, 41))
+    for dtype in ("f16", "bf16", "f64"):
+        yield _case(s, f"{dtype}-64", 130, 261, B=2, Hq=4, Hk=2, D=64, dtype=dtype, causal="lower_right")
+    for dtype, strides in (("f16", "negative"), ("bf16", "strided"), ("f64", "transposed")):
+        yield _case(s, f"{dtype}-{strides}", 40, 50, B=2, Hq=4, Hk=2, D=33, dtype=dtype, strides=strides)
+    yield _case(s, "f16-bshd", 70, 90, B=2, Hq=4, Hk=2, D=64, dtype="f16", layout="bshd")
+    yield _case(a, "large-logits-64", 130, 261, D=64, fill="large", causal="lower_right")
+    yield _case(a, "shifted-64", 130, 261, D=64, fill="shifted")
+    yield _case(a, "equal-long", 20, 1500, D=64, fill="equal")
+    yield _case(a, "constant-long", 64, 1500, D=64, fill="constant_values")
+    yield _case(a, "zero-queries-long", 64, 1500, D=64, fill="zero_queries")
+    yield _case(a, "poison-64", 130, 261, B=2, D=64, fill="hidden_poison", mask="b1qk", bias="k")
+    yield _case(a, "poison-lens-64", 70, 261, B=3, D=64, fill="past_poison", kv_lens=(64, 65, 200), bias="qk")
+
+
+def _bench():
+    s = "bench"
+    for S in (2048, 4096):
+        yield _case(s, f"dense-{S}", S, S, Hq=8, D=64)
+        yield _case(s, f"causal-{S}", S, S, Hq=8, D=64, causal=True)
+    yield _case(s, "dense-1920-128", 1920, 1920, Hq=8, D=128)
+    yield _case(s, "window-4096", 4096, 4096, Hq=8, D=64, causal=True, window=(512, None))
+    yield _case(s, "gqa-2048", 2048, 2048, Hq=16, Hk=4, D=64, causal=True)
+    yield _case(s, "decode-4096", 1, 4096, B=8, Hq=16, Hk=4, D=64)
+    yield _case(s, "mask-1024", 1024, 1024, B=2, Hq=8, D=64, mask="b1qk")
+    yield _case(s, "bf16-2048", 2048, 2048, Hq=8, D=64, dtype="bf16")
+    yield _case(s, "minilm-ragged", 256, 256, B=16, Hq=12, D=32,
+                kv_lens=(256, 201, 14, 33, 90, 128, 77, 250, 5, 61, 180, 143, 22, 110, 64, 199))
+
+
+def _table():
+    table = {}
+    for case in (*_small(), *_full(), *_bench()):
+        if case.name in table:
+            raise ValueError(f"cases: two cases are called {case.name!r}; names must be unique")
+        table[case.name] = case
+    return table
+
+
+CASES: dict[str, Case] = _table()
+
+
+def by_name(name):
+    """The case of that name; ValueError lists near names."""
+    if name not in CASES:
+        near = [n for n in CASES if n.split("-")[0] == name.split("-")[0]] or sorted(CASES)
+        raise ValueError(f"case: expected a name from aat.validation.cases.CASES, got {name!r}; try {', '.join(near)}")
+    return CASES[name]
+
+
+def tagged(*tags, without=()):
+    """The cases that carry all `tags` and none of `without`, in the order of the table."""
+    return [case for case in CASES.values() if case.tags.issuperset(tags) and case.tags.isdisjoint(without)]
