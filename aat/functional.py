@@ -164,9 +164,12 @@ def _launch(problem, session, config):
 def obstacles(problem, config, backend, limits):
     """Every reason why a backend with `limits` cannot run `problem` with `config` (None: the default)."""
     reasons = []
-    if problem.dtype not in limits.dtypes:
-        reasons.append(f"dtype {problem.dtype} is not computed on this device, which takes "
-                       f'{", ".join(limits.dtypes)}; convert the inputs, or use backend="cpu"')
+    from aat.attention.dot import COMPUTES
+
+    takes = [dtype for dtype in COMPUTES[backend] if dtype in limits.dtypes]
+    if problem.dtype not in takes:
+        reasons.append(f"dtype {problem.dtype} is not computed on this device, which takes {', '.join(takes)}; "
+                       'convert the inputs, or use backend="cpu"')
     if config is not None:
         reasons += config.problems(backend=backend, d=problem.D, dv=problem.Dv,
                                    shared_bytes=limits.shared_bytes, max_threads=limits.threads_per_block)

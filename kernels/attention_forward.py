@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import taichi as ti
-
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Registers, Scratch, Staged, Traced, assign, element, inline, local
 
 FAR = 2**30            # a window side that is open; positions stay below it, so sums fit in an int32

@@ -10,6 +10,8 @@ from aat.tiling.base import TileConfig, count_groups
 
 GRID = 65535                   # thread groups of a launch that every Vulkan device takes
 SCRATCH_BYTES = 256 << 20      # scratch of a GPU launch whose configuration does not fit in registers
+# A GPU thread's lane is an f32: exp has no f64 form in SPIR-V, and f64 itself is optional.
+COMPUTES = {"cpu": ("f16", "bf16", "f32", "f64"), "vulkan": ("f16", "bf16", "f32"), "cuda": ("f16", "bf16", "f32")}
 STRIDED = {"Q": "q", "K": "k", "V": "v"}
 
 

@@ -12,7 +12,8 @@ class TileConfig:
 
     Attributes:
         lane_width: queries in a lane variable: 16, 8 or 4 on the CPU (f32 lanes; f64 has half as many), 1 on a GPU.
-        lane_vectors: lane variables that a program or thread holds; each scalar of K and V that is read feeds as many FMAs.
+        lane_vectors: lane variables that a program or thread holds; each scalar of K and V that is read feeds as
+            many FMAs.
         keys_per_block: keys whose scores are held in registers at once.
         keys_per_group: keys between two updates of the running maximum.
         keys_per_tile: keys that are staged at once; equals keys_per_group on the CPU.
@@ -76,9 +77,11 @@ class TileConfig:
         if reasons:
             return reasons
         if self.keys_per_group % self.keys_per_block:
-            reasons.append(f"keys_per_group ({self.keys_per_group}) must be a multiple of keys_per_block ({self.keys_per_block})")
+            reasons.append(f"keys_per_group ({self.keys_per_group}) must be a multiple of keys_per_block "
+                           f"({self.keys_per_block})")
         if self.keys_per_tile % self.keys_per_group:
-            reasons.append(f"keys_per_tile ({self.keys_per_tile}) must be a multiple of keys_per_group ({self.keys_per_group})")
+            reasons.append(f"keys_per_tile ({self.keys_per_tile}) must be a multiple of keys_per_group "
+                           f"({self.keys_per_group})")
         if self.columns_per_block > dv:
             reasons.append(f"columns_per_block ({self.columns_per_block}) must not exceed the value columns ({dv})")
         if backend == "cpu":
@@ -107,9 +110,11 @@ class TileConfig:
             reasons.append(f"threads ({self.threads}) exceeds the device's {max_threads} per group")
         need = 4 * self.keys_per_tile * (d + dv)
         if need > shared_bytes:
-            reasons.append(f"keys_per_tile ({self.keys_per_tile}) needs {need} bytes of shared memory, the device has {shared_bytes}")
+            reasons.append(f"keys_per_tile ({self.keys_per_tile}) needs {need} bytes of shared memory, the device has "
+                           f"{shared_bytes}")
         if self.registers and (self.keys_per_group != self.keys_per_block or self.columns_per_block != dv):
-            reasons.append("registers needs keys_per_group == keys_per_block and columns_per_block == the value columns")
+            reasons.append("registers needs keys_per_group == keys_per_block and columns_per_block == the value "
+                           "columns")
         return reasons
 
 
@@ -141,7 +146,7 @@ def count_groups(config, dtype, batch_offsets, batch_keys, heads, queries, keys,
     last = np.minimum(first + rows, queries) - 1
     visited = full = pairs = 0
     every_row = np.arange(queries, dtype=np.int64)
-    for offset, length in zip(batch_offsets.tolist(), batch_keys.tolist()):
+    for offset, length in zip(batch_offsets.tolist(), batch_keys.tolist(), strict=True):
         begin, end, full_begin, full_end = key_ranges(first, last, offset, left, right, length)
         some = end > begin
         low, high = begin // group, -(-end // group)

@@ -2,11 +2,10 @@
 from pathlib import Path
 
 import taichi as ti
+from aat.kernels.lanes.base import NEGATIVE_INFINITY, Rows, Traced, assign, decode, element, encode, inline, local
 from taichi._lib import core as _core
 from taichi.lang import impl
 from taichi.lang.expr import make_expr_group
-
-from aat.kernels.lanes.base import NEGATIVE_INFINITY, Rows, Traced, assign, decode, element, encode, inline, local
 
 FOLDER = Path(__file__).parent / "intrinsics"
 
@@ -106,7 +105,9 @@ class CpuLanes:
     def exp_sub(self, x, m):
         """e^(x - m) for x <= m: exactly 1 at x = m, 0 below the normal range, NaN for NaN."""
         x, m = local(x), local(m)
-        return self._value("exp_sub", x, m) if self.bitcode else self._by_lane(lambda w: ti.exp(element(x, w) - element(m, w)))
+        if self.bitcode:
+            return self._value("exp_sub", x, m)
+        return self._by_lane(lambda w: ti.exp(element(x, w) - element(m, w)))
 
     @inline
     def maximum(self, a, b):
@@ -120,7 +121,8 @@ class CpuLanes:
         if self.bitcode:
             return self._value("keep", local(s), local(j), low, high)
         s = local(s)
-        return self._by_lane(lambda w: ti.select((element(low, w) <= j) & (j < element(high, w)), element(s, w), NEGATIVE_INFINITY))
+        inside = [(element(low, w) <= j) & (j < element(high, w)) for w in range(self.width)]
+        return self._by_lane(lambda w: ti.select(inside[w], element(s, w), NEGATIVE_INFINITY))
 
     @inline
     def where_equal(self, x, value, then, otherwise):
@@ -200,7 +202,8 @@ class CpuLanes:
             return Rows(array, offset, local(stride), last)
         low = ti.cast(ti.cast(element(meta, address_at), ti.u32), ti.i64)
         high = ti.cast(element(meta, address_at + 1), ti.i64)
-        return AddressedRows(self, local(low | (high << 32)), local(ti.cast(offset, ti.i64)), local(ti.cast(stride, ti.i64)), last)
+        address = local(low | (high << 32))
+        return AddressedRows(self, address, local(ti.cast(offset, ti.i64)), local(ti.cast(stride, ti.i64)), last)
 
     @inline
     def shared(self, count):

@@ -23,14 +23,17 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "intrinsics"
 BITS = (512, 256, 128)                       # vector registers: AVX-512, AVX2, SSE/NEON
-MAGIC = {"float": 12582912.0, "double": 6755399441055744.0}      # 1.5 * 2^(mantissa bits): x + MAGIC rounds x to an integer
+MAGIC = {"float": 12582912.0, "double": 6755399441055744.0}      # 1.5 * 2^(mantissa bits): x + MAGIC is rounded x
 MANTISSA = {"float": 23, "double": 52}
 EXP_RANGE = {"float": (-87.33654, 88.72283), "double": (-708.39641853226, 709.782712893384)}   # normal results only
 LN2_HIGH = {"float": 0.693359375, "double": 0.693147180369123816490}      # trailing zeros: n * LN2_HIGH is exact
 LN2 = 0.69314718055994530941723212145818
 LN2_LOW = {"float": -2.12194440054690583e-4, "double": 1.90821492927058770002e-10}
-EXP_TAIL_F32 = (0.49999993451189934, 0.16666520684764335, 0.04166838746536442, 0.008368710295652216,
-                0.0013814608282073182)       # (e^f - 1 - f) / f^2 on |f| <= ln2 / 2, error 3.1e-9 of e^f
+EXP_TAIL = {                                 # (e^f - 1 - f) / f^2 on |f| <= ln2 / 2
+    "float": (0.49999993451189934, 0.16666520684764335, 0.04166838746536442, 0.008368710295652216,
+              0.0013814608282073182),        # error 3.1e-9 of e^f
+    "double": tuple(1 / factorial(n) for n in range(2, 15)),      # Taylor: the next term is < 2e-19 of e^f
+}
 TANH_F32 = (-0.3333328193792345, 0.1333144210726264, -0.05373970852450034, 0.02063906816945474,
             -0.005704967631955516)           # (tanh x / x - 1) / x^2 on |x| <= 0.625, error 4.4e-9 of tanh x / x
 
@@ -39,7 +42,7 @@ def _tanh_series(terms):
     """Coefficients of (tanh x / x - 1) / x^2 in x^2, from the Bernoulli numbers."""
     bernoulli = [Fraction(1)]
     for n in range(1, 2 * terms + 4):
-        bernoulli.append(-sum(comb(n + 1, k) * bernoulli[k] for k in range(n)) / (n + 1))
+        bernoulli.append(-sum((comb(n + 1, k) * bernoulli[k] for k in range(n)), Fraction(0)) / (n + 1))
     return [float(Fraction(4**n * (4**n - 1), factorial(2 * n)) * bernoulli[2 * n]) for n in range(2, terms + 2)]
 
 
@@ -81,7 +84,8 @@ class Emitter:
 
     def call(self, name, *args):
         suffix = f"v{self.width}f{32 if self.scalar == 'float' else 64}"
-        return self.emit(f"call {self.vector} @llvm.{name}.{suffix}(" + ", ".join(f"{self.vector} {a}" for a in args) + ")")
+        arguments = ", ".join(f"{self.vector} {a}" for a in args)
+        return self.emit(f"call {self.vector} @llvm.{name}.{suffix}({arguments})")
 
     def fma(self, a, b, c):
         return self.call("fma", a, b, c)
@@ -101,7 +105,8 @@ class Emitter:
     def splat(self, pointer):
         value = self.load(pointer, self.scalar)
         first = self.emit(f"insertelement {self.vector} undef, {self.scalar} {value}, i32 0")
-        return self.emit(f"shufflevector {self.vector} {first}, {self.vector} undef, <{self.width} x i32> zeroinitializer")
+        lanes = f"<{self.width} x i32> zeroinitializer"
+        return self.emit(f"shufflevector {self.vector} {first}, {self.vector} undef, {lanes}")
 
     def horner(self, x, coefficients):
         total = self.const(coefficients[-1])
@@ -126,11 +131,7 @@ def exp_core(e, x, base2=False):
         n = e.op("fsub", shifted, magic)
         f = e.fma(n, e.const(-LN2_HIGH[e.scalar]), clamped)
         f = e.fma(n, e.const(-LN2_LOW[e.scalar]), f)
-    if e.scalar == "float":
-        tail = EXP_TAIL_F32
-    else:
-        tail = [1 / factorial(n) for n in range(2, 15)]           # Taylor: the next term is < 2e-19 of e^f
-    p = e.horner(f, (1.0, 1.0, *tail))
+    p = e.horner(f, (1.0, 1.0, *EXP_TAIL[e.scalar]))
     # n is as large as 128 at the upper end, where one shift of the exponent would overflow: scale in two halves.
     n_int = e.iop("sub", e.to_int(shifted), e.to_int(magic))
     half = e.iop("ashr", n_int, e.iconst(1))
@@ -154,9 +155,8 @@ def exp_negative(e, x):
     n = e.op("fsub", shifted, magic)
     f = e.fma(n, e.const(-LN2_HIGH[e.scalar]), clamped)
     f = e.fma(n, e.const(-LN2_LOW[e.scalar]), f)
-    tail = EXP_TAIL_F32 if e.scalar == "float" else [1 / factorial(n) for n in range(2, 15)]
     scale = e.to_float(e.iop("shl", e.to_int(shifted), e.iconst(MANTISSA[e.scalar])))
-    return e.op("fmul", e.horner(f, (1.0, 1.0, *tail)), scale)
+    return e.op("fmul", e.horner(f, (1.0, 1.0, *EXP_TAIL[e.scalar])), scale)
 
 
 def log_core(e, x):
@@ -200,11 +200,14 @@ def _function(scalar, width, name, signature, body):
     inputs, result = signature[:-1], signature[-1]
     names = [f"%a{n}" for n in range(len(inputs))]
     value = body(e, *names)
-    parameters = [f"{kinds[k]}* {n}" for k, n in zip(inputs, names)] + ([f"{kinds[result]}* %o"] if result != "-" else [])
+    parameters = [f"{kinds[k]}* {n}" for k, n in zip(inputs, names, strict=True)]
+    if result != "-":
+        parameters.append(f"{kinds[result]}* %o")
     target = "%o" if result != "-" else names[-1]
     kind = kinds[result] if result != "-" else e.vector
     e.lines.append(f"  store {kind} {value}, {kind}* {target}")
-    return f"define void @{name}(" + ", ".join(parameters) + ") alwaysinline {\n" + "\n".join(e.lines) + "\n  ret void\n}\n"
+    head = f"define void @{name}({', '.join(parameters)}) alwaysinline {{"
+    return "\n".join([head, *e.lines, "  ret void", "}", ""])
 
 
 def _keep(e, s, j, low, high):
@@ -286,6 +289,7 @@ def assemble(text, assembler):
 
 
 def main(argv=None):
+    """Write the intrinsics, or compare them with `--check`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare with what is on disk, write nothing")
     parser.add_argument("--assembler", default="llvm-as-15", help="an llvm-as of LLVM 15 (Debian: llvm-15)")

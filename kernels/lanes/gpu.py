@@ -1,6 +1,5 @@
 """Lanes on a GPU (vulkan, cuda): a lane variable is one thread's scalar; keys are staged in shared memory."""
 import taichi as ti
-
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Rows, assign, element, inline, local
 from aat.kernels.lanes.generate import TANH_F32
 
@@ -47,14 +46,15 @@ class GpuLanes:
 
     @inline
     def log(self, x):
-        """ln x for normal x > 0 by the scheme of generate.log_core: Vulkan allows its own Log an error of 2^-21 near 1."""
+        """ln x for normal x > 0, as generate.log_core: Vulkan allows its own Log an error of 2^-21 near 1."""
         bits = local(ti.bit_cast(local(x), ti.i32))
         n = local((bits - 0x3F3504F3) >> 23)
         m = local(ti.bit_cast(local(bits - (n << 23)), ti.f32))
         s = local((m - 1.0) / (m + 1.0))
         z = local(s * s)
         tail = z * s * (2 / 3 + z * (2 / 5 + z * (2 / 7 + z * (2 / 9 + z * (2 / 11)))))
-        return local(ti.cast(n, ti.f32) * 0.693359375 + (ti.cast(n, ti.f32) * -2.12194440054690583e-4 + (2.0 * s + tail)))
+        n = local(ti.cast(n, ti.f32))
+        return local(n * 0.693359375 + (n * -2.12194440054690583e-4 + (2.0 * s + tail)))
 
     @inline
     def log2(self, x):

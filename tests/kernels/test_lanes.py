@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aat.kernels.lanes import generate
 
 from aat.backends import select
-from aat.kernels.lanes import generate
 
 WIDTHS = (16, 8, 4)
 FLAVOURS = [pytest.param((width, dtype, intrinsics), id=f"{width}-{dtype}-{'bitcode' if intrinsics else 'plain'}")
@@ -144,7 +144,8 @@ def test_maximum_and_where_equal(cpu):
     session, lanes = cpu
     a = np.array([1.0, -np.inf, 3.0, 0.0] * 4)
     b = np.array([2.0, -5.0, -3.0, 0.0] * 4)
-    np.testing.assert_array_equal(apply(session, lanes, "max", lambda L, x, y, z: L.maximum(x, y), a, b), np.maximum(a, b))
+    got = apply(session, lanes, "max", lambda L, x, y, z: L.maximum(x, y), a, b)
+    np.testing.assert_array_equal(got, np.maximum(a, b))
     got = apply(session, lanes, "where", lambda L, x, y, z: L.where_equal(x, -np.inf, y, z), a, b,
                 np.full(16, 7.0))
     np.testing.assert_array_equal(got, np.where(a == -np.inf, b, 7))
@@ -195,7 +196,8 @@ def test_bitcode_matches_its_source():
                 assert (generate.FOLDER / source).read_text() == text
                 assert (generate.FOLDER / bitcode).exists()
         pytest.skip("llvm-as-15 (Debian: llvm-15) is not here: sources compared, bytes not")
-    check = subprocess.run([sys.executable, "-m", "aat.kernels.lanes.generate", "--check"], capture_output=True, text=True)
+    command = [sys.executable, "-m", "aat.kernels.lanes.generate", "--check"]
+    check = subprocess.run(command, capture_output=True, text=True)
     assert check.returncode == 0, check.stderr
 
 
