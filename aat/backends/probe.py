@@ -1,7 +1,8 @@
 """Does a backend work here? It is tried once, in a child process, and the answer is remembered.
 
 A driver that fails takes its process with it, so no driver is loaded in this one before a child has
-survived it. Answers are kept in `env.cache_dir()/probes`, one file for each set of facts that could change
+survived it. A "no" is remembered for a few minutes only: a driver depends on libraries that no fingerprint
+names, and their installation must not stay unnoticed. Answers are kept in `env.cache_dir()/probes`, one file for each set of facts that could change
 them (`fingerprint`); a file that cannot be read, or whose facts differ, is ignored.
 """
 
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from aat import env
@@ -22,6 +24,7 @@ from aat.backends.fingerprint import fingerprint
 from aat.errors import BackendError
 
 TIMEOUT_S = 120.0
+REFUSAL_S = 600.0
 KEPT_FILES = 24
 CHILD = "aat.backends.probe_child"  # the module that the child runs
 _log = logging.getLogger("aat")
@@ -64,7 +67,9 @@ def cache_file(name, facts):
 def _load(path, facts):
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
-        return Probe.from_json(entry["probe"], cached=True) if entry["facts"] == facts else None
+        found = Probe.from_json(entry["probe"], cached=True)
+        stale = not found.ok and time.time() - path.stat().st_mtime > REFUSAL_S
+        return found if entry["facts"] == facts and not stale else None
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

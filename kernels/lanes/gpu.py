@@ -47,14 +47,16 @@ class GpuLanes:
     @inline
     def log(self, x):
         """ln x for normal x > 0, as generate.log_core: Vulkan allows its own Log an error of 2^-21 near 1."""
-        bits = local(ti.bit_cast(local(x), ti.i32))
+        x = local(x)
+        bits = local(ti.bit_cast(x, ti.i32))
         n = local((bits - 0x3F3504F3) >> 23)
         m = local(ti.bit_cast(local(bits - (n << 23)), ti.f32))
         s = local((m - 1.0) / (m + 1.0))
         z = local(s * s)
         tail = z * s * (2 / 3 + z * (2 / 5 + z * (2 / 7 + z * (2 / 9 + z * (2 / 11)))))
         n = local(ti.cast(n, ti.f32))
-        return local(n * 0.693359375 + (n * -2.12194440054690583e-4 + (2.0 * s + tail)))
+        value = local(n * 0.693359375 + (n * -2.12194440054690583e-4 + (2.0 * s + tail)))
+        return local(ti.select((bits & 0x7F800000) == 0x7F800000, x, value))       # infinity and NaN by their bits
 
     @inline
     def log2(self, x):

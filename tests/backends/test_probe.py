@@ -114,6 +114,16 @@ def test_a_damaged_file_is_ignored(child, damage):
     assert not probe.probe("reference").cached
 
 
+@pytest.mark.parametrize(("age", "remembered"), [(0, True), (probe.REFUSAL_S + 60, False)])
+def test_a_no_is_remembered_for_minutes_only(child, age, remembered):
+    child("def main(name, path): raise SystemExit(3)")
+    assert not probe.probe("reference").ok
+    (file,) = (path for path in probe.env.cache_dir().glob("probes/*.json"))
+    os.utime(file, (time.time() - age,) * 2)
+    probe.forget()
+    assert probe.probe("reference").cached is remembered
+
+
 def test_an_answer_to_other_facts_is_ignored(child):
     child(REPORTS_OK)
     probe.probe("reference")
