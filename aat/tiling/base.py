@@ -45,9 +45,11 @@ class TileConfig:
 
     @classmethod
     def _default_cpu(cls, lane_width, d, dv):
-        # 32 registers: 2 x 8 accumulators; 16 registers: 2 x 4. Scores and outputs of a program stay in 32 KB of L1.
-        vectors, block = (2, 8) if CPU_REGISTERS[lane_width] == 32 else (2, 4)
-        group = 64 if max(d, dv) <= 64 else 48 if max(d, dv) <= 160 else 32
+        # 32 registers: 3 x 6 accumulators, 3 queries, broadcasts; 16 registers: 2 x 4. Of 2 x 8, 4 x 4, 2 x 10 and
+        # 3 x 6 with groups of 48 to 128 keys, 3 x 6 with 96 was fastest at D 64 and 128 (2026-11, Zen 4).
+        vectors, block, group = (3, 6, 96) if CPU_REGISTERS[lane_width] == 32 else (2, 4, 64)
+        if max(d, dv) > 160:
+            group //= 2
         return cls(lane_width, vectors, block, group, group, min(block, dv))
 
     @classmethod

@@ -33,21 +33,20 @@ define void @exp_sub_v8f32(<8 x float>* %a0, <8 x float>* %a1, <8 x float>* %o) 
   %t3 = fsub <8 x float> %t1, %t2
   %t4 = fcmp olt <8 x float> %t3, <float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000>
   %t5 = select <8 x i1> %t4, <8 x float> <float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000, float 0xC055F999A0000000>, <8 x float> %t3
-  %t6 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t5, <8 x float> <float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000>, <8 x float> <float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000>)
-  %t7 = fsub <8 x float> %t6, <float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000>
-  %t8 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t7, <8 x float> <float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000, float 0xBFE6300000000000>, <8 x float> %t5)
-  %t9 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t7, <8 x float> <float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000, float 0x3F2BD01060000000>, <8 x float> %t8)
-  %t10 = bitcast <8 x float> %t6 to <8 x i32>
-  %t11 = shl <8 x i32> %t10, <i32 23, i32 23, i32 23, i32 23, i32 23, i32 23, i32 23, i32 23>
-  %t12 = bitcast <8 x i32> %t11 to <8 x float>
-  %t13 = call <8 x float> @llvm.fma.v8f32(<8 x float> <float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000, float 0x3F56A24440000000>, <8 x float> %t9, <8 x float> <float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000, float 0x3F81239D40000000>)
-  %t14 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t13, <8 x float> %t9, <8 x float> <float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000, float 0x3FA5558F20000000>)
-  %t15 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t14, <8 x float> %t9, <8 x float> <float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000, float 0x3FC5554920000000>)
-  %t16 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t15, <8 x float> %t9, <8 x float> <float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000, float 0x3FDFFFFFC0000000>)
-  %t17 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t16, <8 x float> %t9, <8 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>)
-  %t18 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t17, <8 x float> %t9, <8 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>)
-  %t19 = fmul <8 x float> %t18, %t12
-  store <8 x float> %t19, <8 x float>* %o
+  %t6 = fmul <8 x float> %t5, <float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000, float 0x3FF7154760000000>
+  %t7 = fadd <8 x float> %t6, <float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000>
+  %t8 = fsub <8 x float> %t7, <float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000, float 0x4168000FE0000000>
+  %t9 = fsub <8 x float> %t6, %t8
+  %t10 = call <8 x float> @llvm.fma.v8f32(<8 x float> <float 0x3F55BBA080000000, float 0x3F55BBA080000000, float 0x3F55BBA080000000, float 0x3F55BBA080000000, float 0x3F55BBA080000000, float 0x3F55BBA080000000, float 0x3F55BBA080000000, float 0x3F55BBA080000000>, <8 x float> %t9, <8 x float> <float 0x3F83CEA880000000, float 0x3F83CEA880000000, float 0x3F83CEA880000000, float 0x3F83CEA880000000, float 0x3F83CEA880000000, float 0x3F83CEA880000000, float 0x3F83CEA880000000, float 0x3F83CEA880000000>)
+  %t11 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t10, <8 x float> %t9, <8 x float> <float 0x3FAC6B7540000000, float 0x3FAC6B7540000000, float 0x3FAC6B7540000000, float 0x3FAC6B7540000000, float 0x3FAC6B7540000000, float 0x3FAC6B7540000000, float 0x3FAC6B7540000000, float 0x3FAC6B7540000000>)
+  %t12 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t11, <8 x float> %t9, <8 x float> <float 0x3FCEBF9BC0000000, float 0x3FCEBF9BC0000000, float 0x3FCEBF9BC0000000, float 0x3FCEBF9BC0000000, float 0x3FCEBF9BC0000000, float 0x3FCEBF9BC0000000, float 0x3FCEBF9BC0000000, float 0x3FCEBF9BC0000000>)
+  %t13 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t12, <8 x float> %t9, <8 x float> <float 0x3FE62E42A0000000, float 0x3FE62E42A0000000, float 0x3FE62E42A0000000, float 0x3FE62E42A0000000, float 0x3FE62E42A0000000, float 0x3FE62E42A0000000, float 0x3FE62E42A0000000, float 0x3FE62E42A0000000>)
+  %t14 = call <8 x float> @llvm.fma.v8f32(<8 x float> %t13, <8 x float> %t9, <8 x float> <float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000, float 0x3FF0000000000000>)
+  %t15 = bitcast <8 x float> %t7 to <8 x i32>
+  %t16 = shl <8 x i32> %t15, <i32 23, i32 23, i32 23, i32 23, i32 23, i32 23, i32 23, i32 23>
+  %t17 = bitcast <8 x i32> %t16 to <8 x float>
+  %t18 = fmul <8 x float> %t14, %t17
+  store <8 x float> %t18, <8 x float>* %o
   ret void
 }
 

@@ -37,24 +37,24 @@ define void @exp_sub_v4f64(<4 x double>* %a0, <4 x double>* %a1, <4 x double>* %
   %t7 = fsub <4 x double> %t6, <double 0x43380000000003FF, double 0x43380000000003FF, double 0x43380000000003FF, double 0x43380000000003FF>
   %t8 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t7, <4 x double> <double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000, double 0xBFE62E42FEE00000>, <4 x double> %t5)
   %t9 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t7, <4 x double> <double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76, double 0xBDEA39EF35793C76>, <4 x double> %t8)
-  %t10 = bitcast <4 x double> %t6 to <4 x i64>
-  %t11 = shl <4 x i64> %t10, <i64 52, i64 52, i64 52, i64 52>
-  %t12 = bitcast <4 x i64> %t11 to <4 x double>
-  %t13 = call <4 x double> @llvm.fma.v4f64(<4 x double> <double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D>, <4 x double> %t9, <4 x double> <double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09>)
-  %t14 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t13, <4 x double> %t9, <4 x double> <double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898>)
-  %t15 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t14, <4 x double> %t9, <4 x double> <double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4>)
-  %t16 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t15, <4 x double> %t9, <4 x double> <double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C>)
-  %t17 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t16, <4 x double> %t9, <4 x double> <double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734>)
-  %t18 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t17, <4 x double> %t9, <4 x double> <double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A>)
-  %t19 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t18, <4 x double> %t9, <4 x double> <double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A>)
-  %t20 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t19, <4 x double> %t9, <4 x double> <double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17>)
-  %t21 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t20, <4 x double> %t9, <4 x double> <double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111>)
-  %t22 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t21, <4 x double> %t9, <4 x double> <double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555>)
-  %t23 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t22, <4 x double> %t9, <4 x double> <double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555>)
-  %t24 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t23, <4 x double> %t9, <4 x double> <double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000>)
-  %t25 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t24, <4 x double> %t9, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
-  %t26 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t25, <4 x double> %t9, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
-  %t27 = fmul <4 x double> %t26, %t12
+  %t10 = call <4 x double> @llvm.fma.v4f64(<4 x double> <double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D, double 0x3DA93974A8C07C9D>, <4 x double> %t9, <4 x double> <double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09, double 0x3DE6124613A86D09>)
+  %t11 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t10, <4 x double> %t9, <4 x double> <double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898, double 0x3E21EED8EFF8D898>)
+  %t12 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t11, <4 x double> %t9, <4 x double> <double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4, double 0x3E5AE64567F544E4>)
+  %t13 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t12, <4 x double> %t9, <4 x double> <double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C, double 0x3E927E4FB7789F5C>)
+  %t14 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t13, <4 x double> %t9, <4 x double> <double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734, double 0x3EC71DE3A556C734>)
+  %t15 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t14, <4 x double> %t9, <4 x double> <double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A, double 0x3EFA01A01A01A01A>)
+  %t16 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t15, <4 x double> %t9, <4 x double> <double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A, double 0x3F2A01A01A01A01A>)
+  %t17 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t16, <4 x double> %t9, <4 x double> <double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17, double 0x3F56C16C16C16C17>)
+  %t18 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t17, <4 x double> %t9, <4 x double> <double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111, double 0x3F81111111111111>)
+  %t19 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t18, <4 x double> %t9, <4 x double> <double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555, double 0x3FA5555555555555>)
+  %t20 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t19, <4 x double> %t9, <4 x double> <double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555, double 0x3FC5555555555555>)
+  %t21 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t20, <4 x double> %t9, <4 x double> <double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000, double 0x3FE0000000000000>)
+  %t22 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t21, <4 x double> %t9, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
+  %t23 = call <4 x double> @llvm.fma.v4f64(<4 x double> %t22, <4 x double> %t9, <4 x double> <double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000, double 0x3FF0000000000000>)
+  %t24 = bitcast <4 x double> %t6 to <4 x i64>
+  %t25 = shl <4 x i64> %t24, <i64 52, i64 52, i64 52, i64 52>
+  %t26 = bitcast <4 x i64> %t25 to <4 x double>
+  %t27 = fmul <4 x double> %t23, %t26
   store <4 x double> %t27, <4 x double>* %o
   ret void
 }
