@@ -126,3 +126,14 @@ def set_vulkan_device(index):
 def foreign_program():
     """Whether somebody else in this process has a Taichi program open (call it before opening one)."""
     return "taichi" in sys.modules and _implementation().get_runtime().prog is not None
+
+
+def end_without_destructors():
+    """In a child forked from a process with a GPU open: make the process end before the driver's destructors run.
+
+    They use threads and queues that stayed with the parent: NVIDIA's crash the child, and cost the parent its device
+    (seen on an H200 through Vulkan, driver 580, 2026-11). Handlers run last in, first out, after Python's own end.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "on_exit"):  # glibc; macOS and musl have no handler that is told the exit status
+        library.on_exit(ctypes.cast(library._exit, ctypes.c_void_p), None)

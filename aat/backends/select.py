@@ -12,7 +12,7 @@ import threading
 
 from aat import env
 from aat.backends.interrupts import Uninterrupted
-from aat.backends.program import foreign_program
+from aat.backends.program import end_without_destructors, foreign_program
 from aat.errors import BackendError, value_error
 
 _log = logging.getLogger("aat")
@@ -191,6 +191,7 @@ def _after_fork_in_child():
             'multiprocessing.get_context("spawn"), or fork between calls'
         )
     elif session.backend != "cpu":
+        end_without_destructors()
         _state.forbidden = (
             f"this process was forked from one that had the {session.backend} backend open, and a GPU "
             'driver does not survive a fork; start processes with multiprocessing.get_context("spawn")'

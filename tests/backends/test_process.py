@@ -271,6 +271,10 @@ def test_a_fork_of_a_gpu_program_says_to_spawn(python, vulkan):
         + """
 call("vulkan")
 assert in_child(lambda: None) == 0
+pid = os.fork()
+if pid == 0:
+    sys.exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 for name in ("vulkan", "cpu"):
     assert in_child(lambda: call(name)) == 9
 assert call("vulkan") == "right"
