@@ -18,6 +18,7 @@ class GpuBackend(Backend):
     """A Taichi program on a GPU; `arch` is its name in Taichi."""
 
     arch = ""
+    _opened = None  # the Probe that the open program was started by
 
     def require(self):
         """Raise BackendError unless the probe's child ran kernels on this GPU."""
@@ -27,7 +28,7 @@ class GpuBackend(Backend):
 
     def open(self):
         """Start Taichi's program on the device that was probed."""
-        found = self.probe()
+        found = self._opened = self.probe()
         program = Program(self.arch, **self.options(found))
         idle = min(IDLE_BYTES, (found.limits.memory_bytes or 4 * IDLE_BYTES) // 4)
         return Session(self, program, found.device, found.limits, idle_bytes=idle)
@@ -60,7 +61,7 @@ class GpuBackend(Backend):
             raise BackendError(
                 self.name, [f"it keeps no arrays of {logical}; use f32, f16, bf16, bool or int32"]
             )
-        found = self.probe()  # remembered: this backend is open
+        found = self._opened or self.probe()
         if dtype == np.float64 and "f64" not in found.limits.dtypes:
             raise BackendError(
                 self.name,
