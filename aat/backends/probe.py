@@ -2,7 +2,8 @@
 
 A driver that fails takes its process with it, so no driver is loaded in this one before a child has
 survived it. A "no" is remembered for a few minutes only: a driver depends on libraries that no fingerprint
-names, and their installation must not stay unnoticed. Answers are kept in `env.cache_dir()/probes`, one file for each set of facts that could change
+names, and their installation must not stay unnoticed. Answers are kept in `env.cache_dir()/probes`, one file for each
+set of facts that could change
 them (`fingerprint`); a file that cannot be read, or whose facts differ, is ignored.
 """
 

@@ -148,7 +148,8 @@ def exp_negative(e, x):
     """e^x for x <= 0 or NaN, the softmax case, in 13 instructions for floats.
 
     Floats go through 2^(x log2 e): rounding that product costs |x| e^x 2^-24 < 2.2e-8 of the largest weight, 1, and
-    keeps the multiply-add pipes free for the products (2026-11: 2 % of the kernel). The magic number carries the exponent bias, so the low bits of the rounded sum are n + bias: shifted into place they
+    keeps the multiply-add pipes free for the products (2026-11: 2 % of the kernel). The magic number carries
+    the exponent bias, so the low bits of the rounded sum are n + bias: shifted into place they
     are 2^n, and at n = -bias they are 0, which flushes what is below the normal range without a compare.
     """
     bias, low = {"float": (127.0, -87.9), "double": (1023.0, -708.9)}[e.scalar]       # low rounds to n = -bias
