@@ -76,13 +76,13 @@ def resolve(name="auto"):
         return wanted, f"AAT_BACKEND={wanted}"
     with _state.lock:
         if _state.automatic is None:
-            _set_log_level()
+            set_log_level()
             _state.automatic = _choose()
             _log.info("backend %s: %s", *_state.automatic)
         return _state.automatic
 
 
-def _set_log_level():
+def set_log_level():
     """Give the logger "aat" the level of AAT_LOG, and stderr if nobody set up a handler."""
     level = env.log_level()
     if level is None:
@@ -139,7 +139,7 @@ def _session(name):
 
 
 def _open(backend):
-    _set_log_level()
+    set_log_level()
     if foreign_program():
         _log.warning(
             "opening backend %r ends a Taichi program of this process that aat did not open; a process can "

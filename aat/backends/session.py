@@ -1,6 +1,7 @@
 """What does a caller hold while a backend is open? Its arrays, kernels, launches, counters and clock."""
 
 import itertools
+import logging
 import signal
 import time
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class _Launch:
 
 
 INTERRUPT = (signal.SIGINT,)
+_log = logging.getLogger("aat")
 FOREIGN = "another ti.init in this process"
 _generation = itertools.count(1)
 
@@ -255,8 +257,24 @@ class Session:
         self.check()
         if key not in self._kernels:
             with Uninterrupted(INTERRUPT, insist=True):
-                self._kernels[key] = build()
+                kernel = build()
+            self._kernels[key] = self._logged(key, kernel) if _log.isEnabledFor(logging.DEBUG) else kernel
         return self._kernels[key]
+
+    def _logged(self, key, kernel):
+        """The kernel until its first launch has ended, which compiles it and is logged; then it takes its own place."""
+
+        def first(*arguments):
+            if self._kernels.get(key) is not first:
+                return kernel(*arguments)
+            start = time.perf_counter()
+            kernel(*arguments)
+            seconds = self.clock() - start
+            self._kernels[key] = kernel
+            name = " ".join(map(str, key))
+            _log.debug("kernel %s: compiled and launched on %s in %.2f s", name, self.backend, seconds)
+
+        return first
 
     def launching(self):
         """`with session.launching():` around each launch sets the kernels' floating-point rules.

@@ -1,0 +1,1 @@
+"""What does each command of `aat` do? One file a command, `run(argv) -> exit status`."""
