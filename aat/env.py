@@ -13,6 +13,7 @@ from pathlib import Path
 from aat.errors import value_error
 
 BACKENDS = ("cpu", "vulkan", "cuda", "reference")
+REQUIRABLE = (*BACKENDS, "chromium")
 LANES = (4, 8, 16)
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 YES = ("1", "true", "yes", "on")
@@ -24,7 +25,7 @@ VARIABLES = {
     "AAT_INTRINSICS": "0 takes the plain Taichi path in place of the LLVM bitcode: slower. Default: 1.",
     "AAT_NUM_THREADS": "Most threads of the CPU backend. Default: the processors this process may use.",
     "AAT_CACHE_DIR": "Folder of what is remembered. Default: $XDG_CACHE_HOME/aat or ~/.cache/aat.",
-    "AAT_REQUIRE": "Comma-separated backends whose absence fails the tests instead of skipping them.",
+    "AAT_REQUIRE": "Comma-separated backends, or chromium, whose absence fails the tests instead of skipping them.",
     "AAT_LOG": "Level of the logger 'aat', on stderr: debug, info, warning, error or critical.",
 }
 
@@ -78,9 +79,9 @@ def num_threads():
 
 
 def require():
-    """AAT_REQUIRE: the backends that the tests may not skip, as a tuple of names without repeats."""
+    """AAT_REQUIRE: what the tests may not do without, backends or chromium, as a tuple of names without repeats."""
     names = [name.strip().lower() for name in _read("AAT_REQUIRE").split(",")]
-    return tuple(dict.fromkeys(_one_of("AAT_REQUIRE", name, BACKENDS) for name in names if name))
+    return tuple(dict.fromkeys(_one_of("AAT_REQUIRE", name, REQUIRABLE) for name in names if name))
 
 
 def log_level():
@@ -175,6 +176,20 @@ def child_environment(**changes):
         if value is not None:
             copy[name] = value
     return copy
+
+
+MLFLOW_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # or it announces every table that it makes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # or a server that is not there is waited for during minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+
+
+def prepare_mlflow():
+    """Settings that MLflow reads while it is imported and used; what the user has set stays."""
+    for name, value in MLFLOW_DEFAULTS.items():
+        os.environ.setdefault(name, value)
 
 
 @contextlib.contextmanager

@@ -1,26 +1,59 @@
 """Speed of aat.attention over the case table: `pytest benchmarks` (a backend that is absent is skipped).
 
-A case is timed only after `aat.validation.pipeline.check` has passed on it.
+A case is timed only after `aat.validation.pipeline.check` has passed on it, and its error goes into `extra_info`. The
+groups (dense, causal, window, gqa, decode, prefill, odd, f16, bf16, ...) are the first words of the cases' names, so
+that `dense` is the scaling in S; `threads` is the scaling in threads, `launch` the overhead of a call.
+
+    pytest benchmarks --benchmark-autosave                     keep a run
+    pytest benchmarks --benchmark-compare=0001 --benchmark-compare-fail=median:10%
 """
 import pytest
 
 import aat
-from aat.backends import select
+from aat.backends import cpu, select
 from aat.validation import cases, pipeline
 
 CASES = cases.tagged("bench")
+SCALING = cases.by_name("dense-1024")
+
+
+def present(name):
+    """Skip unless a backend is here whose speed means something."""
+    found = select.get(name).probe()
+    if not found.ok:
+        pytest.skip("; ".join(found.reasons))
+    if found.device.kind == "software":
+        pytest.skip(f"{found.device.name} proves correctness, never speed")
+    return found.device
+
+
+def checked(benchmark, case, backend):
+    """Check a case, note its error, and return the call to time: with lse, as it was checked."""
+    verdict = pipeline.check(case, backend)
+    assert verdict.ok, str(verdict)
+    benchmark.extra_info.update(error=verdict.error, budget=verdict.budget, multiply_adds=case.multiply_adds)
+    arguments = cases.make(case)
+    out = pipeline.blank_output(arguments)
+    return lambda: aat.attention(**arguments, backend=backend, return_lse=True, out=out)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "vulkan", "cuda"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_attention_forward(benchmark, case, backend):
-    found = select.get(backend).probe()
-    if not found.ok:
-        pytest.skip("; ".join(found.reasons))
-    if found.device.kind == "software":
-        pytest.skip(f"{found.device.name} proves correctness, never speed")
-    verdict = pipeline.check(case, backend)
-    assert verdict.ok, str(verdict)
-    arguments = cases.make(case)
-    benchmark.extra_info.update(error=verdict.error, budget=verdict.budget, device=found.device.name)
-    benchmark(aat.attention, **arguments, backend=backend)
+    device = present(backend)
+    benchmark.group = f"{case.name.split('-')[0]} on {backend}"
+    benchmark.extra_info["device"] = device.name
+    benchmark(checked(benchmark, case, backend))
+
+
+@pytest.mark.parametrize("threads", sorted({1, 2, 4, 8, 16, 32, 64, cpu.processors()} & {*range(cpu.processors() + 1)}))
+def test_threads(benchmark, threads, monkeypatch):
+    present("cpu")
+    monkeypatch.setenv("AAT_NUM_THREADS", str(threads))
+    select.close()  # the number is read when a program is opened
+    try:
+        benchmark.group = f"threads on cpu, {SCALING.name}"
+        benchmark.extra_info["threads"] = threads
+        benchmark(checked(benchmark, SCALING, "cpu"))
+    finally:
+        select.close()

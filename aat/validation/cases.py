@@ -174,14 +174,21 @@ def _full():
 
 def _bench():
     s = "bench"
+    yield _case(s, "launch", 8, 8, Hq=1)
+    for S in (512, 1024):
+        yield _case(s, f"dense-{S}", S, S, Hq=8, D=64)
     for S in (2048, 4096):
         yield _case(s, f"dense-{S}", S, S, Hq=8, D=64)
         yield _case(s, f"causal-{S}", S, S, Hq=8, D=64, causal=True)
     yield _case(s, "dense-1920-128", 1920, 1920, Hq=8, D=128)
     yield _case(s, "window-4096", 4096, 4096, Hq=8, D=64, causal=True, window=(512, None))
     yield _case(s, "gqa-2048", 2048, 2048, Hq=16, Hk=4, D=64, causal=True)
+    yield _case(s, "prefill-256-of-2304", 256, 2304, Hq=16, Hk=4, D=64, causal="lower_right")
+    yield _case(s, "odd-1021x1531", 1021, 1531, Hq=8, D=111)
+    yield _case(s, "decode-8192-128", 1, 8192, Hq=32, Hk=8, D=128)
     yield _case(s, "decode-4096", 1, 4096, B=8, Hq=16, Hk=4, D=64)
     yield _case(s, "mask-1024", 1024, 1024, B=2, Hq=8, D=64, mask="b1qk")
+    yield _case(s, "f16-2048", 2048, 2048, Hq=8, D=64, dtype="f16")
     yield _case(s, "bf16-2048", 2048, 2048, Hq=8, D=64, dtype="bf16")
     yield _case(s, "minilm-ragged", 256, 256, B=16, Hq=12, D=32,
                 kv_lens=(256, 201, 14, 33, 90, 128, 77, 250, 5, 61, 180, 143, 22, 110, 64, 199))

@@ -36,17 +36,25 @@ class Verdict:
         return "\n  ".join((f"{self.case} on {self.backend}: {numbers}", *self.reasons))
 
 
-def check(case, backend, *, poison=True, **overrides):
+def check(case, backend, *, poison=True, want=None, **overrides):
     """Run a case on a backend and judge out and lse by the error budget.
 
     `overrides` go to `aat.attention` (`tiling=`, ...).  The output is handed over full of NaN, so an element that is
     not written cannot pass.  With `poison`, a first call on other queries and values leaves wrong numbers in whatever
-    memory the backend reuses, which does the same for lse and for scratch.  Exceptions of the call propagate.
+    memory the backend reuses, which does the same for lse and for scratch.  `want` is the case's `expectation`, for a
+    caller that has it.  Exceptions of the call propagate.
     """
     call = make(case)
-    want = _expected(case)
+    want = expectation(case) if want is None else want
     out, lse = _run(call, backend, poison, overrides)
     return judge(call, out, lse, want, case=case.name, backend=backend)
+
+
+def measure(case, backend, **options):
+    """The Records of a case, which refuses to time unless `check` passed: see aat/validation/measure.py."""
+    from aat.validation import measure as timing
+
+    return timing.measure(case, backend, **options)
 
 
 def judge(call, out, lse, want, *, case="", backend=""):
@@ -85,7 +93,8 @@ def _remembered(case):
     return expected(make(case))
 
 
-def _expected(case):
+def expectation(case):
+    """The Expected of a case; kept for the next time if it is small."""
     if case.B * case.Hq * case.Lq * case.Dv > CACHED_ELEMENTS:
         return expected(make(case))
     return _remembered(case)

@@ -25,7 +25,7 @@ READERS = {
     "AAT_NUM_THREADS": (env.num_threads, {"": None, "1": 1, "12": 12}, ("0", "-1", "two", "1.5")),
     "AAT_REQUIRE": (
         env.require,
-        {"": (), "cpu": ("cpu",), "cpu, vulkan,cpu,": ("cpu", "vulkan")},
+        {"": (), "cpu": ("cpu",), "cpu, vulkan,cpu,": ("cpu", "vulkan"), "chromium": ("chromium",)},
         ("cpu,metal",),
     ),
     "AAT_LOG": (env.log_level, {"": None, "info": logging.INFO, "DEBUG": logging.DEBUG}, ("verbose", "10")),
@@ -93,6 +93,17 @@ def test_taichi_sees_a_quiet_environment_and_the_caller_gets_his_back(monkeypatc
         assert os.environ["TI_SKIP_VERSION_CHECK"] == "ON"
         raise KeyError
     assert dict(os.environ) == before
+
+
+def test_mlflow_is_kept_quiet_unless_the_user_has_said_otherwise(monkeypatch):
+    for name in env.MLFLOW_DEFAULTS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
+    env.prepare_mlflow()
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
+    for name in env.MLFLOW_DEFAULTS:
+        monkeypatch.delenv(name)
 
 
 def test_pinned_device(monkeypatch):

@@ -1,0 +1,196 @@
+"""How fast is aat here, and beside others? `aat bench`: every case checked, then timed, then recorded."""
+
+import argparse
+import sys
+
+from aat.commands.progress import Progress
+from aat.errors import BackendError
+from aat.report.record import DEFAULT_FILE, Record, append, line, read
+
+BACKENDS = ("auto", "cpu", "vulkan", "cuda", "reference")
+EPILOG = """\
+examples:
+  aat bench                                  the cases of the table marked "bench", on the backend that "auto" takes
+  aat bench dense-2048 decode-4096           these two
+  aat bench --peers all --seconds 3          beside PyTorch, onnxruntime, OpenVINO and NumPy, as far as installed
+  aat bench --list                           the names of all cases
+
+A case is timed only after its result was checked against a float64 reference. Ratios to peers are medians of
+interleaved rounds with 95 % bootstrap intervals; below 1, aat takes less time. "A/A" is aat against itself: what lies
+within it is noise. docs/benchmarks.md says how it is measured.
+
+exit status: 0 measured, 1 a check failed (such a case has no time), 2 bad input or nothing can run here.
+"""
+
+
+class BadInput(ValueError):
+    """What was asked for cannot be done; its text is the one line that is said."""
+
+
+def parser():
+    """The arguments of `aat bench`."""
+    p = argparse.ArgumentParser(prog="aat bench", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG,
+                                description="Check cases against the reference, time them, and append the records.")
+    p.add_argument("cases", nargs="*", metavar="CASE", help='names of cases (default: all marked "bench")')
+    p.add_argument("--backend", default="auto", choices=BACKENDS, help="where to run (default: auto)")
+    p.add_argument("--peers", default="none", metavar="LIST",
+                   help="all, none (default), or some of torch,onnxruntime,openvino,numpy")
+    p.add_argument("--seconds", type=float, default=1.0, metavar="S", help="time for each case's rounds (default: 1)")
+    p.add_argument("--records", default=DEFAULT_FILE, metavar="FILE",
+                   help=f"where records are appended, as JSON lines (default: {DEFAULT_FILE})")
+    p.add_argument("--mlflow", metavar="URI", help="log them there too, e.g. sqlite:///mlflow.db (extra: report)")
+    p.add_argument("--json", action="store_true", help="print the records as JSON lines instead of the table")
+    p.add_argument("--list", action="store_true", help="list the cases and stop")
+    return p
+
+
+def run(argv=None):
+    """Run the benchmark; 0 measured, 1 a check failed, 2 bad input or environment."""
+    given = parser().parse_args(argv)
+    try:
+        return _listed() if given.list else _Bench(given).run()
+    except (RuntimeError, ValueError) as error:  # one of ours: bad input, a backend that cannot, no MLflow
+        if not isinstance(error, ValueError | BackendError) and type(error).__name__ != "TrackingError":
+            raise
+        sys.stderr.write(f"aat bench: {error}\n")
+        return 2
+
+
+def _listed():
+    from aat.validation.cases import CASES
+
+    for case in CASES.values():
+        shape = f"B{case.B} Hq{case.Hq} Hk{case.Hk} {case.Lq}x{case.Lk} D{case.D} Dv{case.Dv} {case.dtype}"
+        print(f"{case.name:28} {shape:44} {' '.join(sorted(case.tags))}")
+    return 0
+
+
+class _Bench:
+    """One run of the command."""
+
+    def __init__(self, given):
+        from aat.backends import select
+        from aat.validation import cases
+
+        self.given = given
+        if not given.seconds > 0:
+            raise BadInput(f"--seconds: expected more than 0, got {given.seconds:g}")
+        self.cases = [cases.by_name(name) for name in given.cases] or cases.tagged("bench")
+        self.peers = _peers(given.peers)
+        self.backend = select.resolve(given.backend)[0]
+        found = select.get(self.backend).probe()
+        if not found.ok:
+            raise BadInput(f"backend {self.backend!r} cannot run here: {'; '.join(found.reasons)}")
+        if found.device and found.device.kind == "software":
+            raise BadInput(f"{found.device.name} is a software device: it proves correctness, never speed; "
+                           "`aat validate` checks it")
+        if given.mlflow:
+            from aat.report import tracking
+
+            tracking.check(given.mlflow)  # now, not after an hour of measuring
+        _writable(given.records)
+        self.records, self.failures, self.lost = [], [], ""
+
+    def run(self):
+        from aat.validation.peaks import Peaks, measure_peaks
+
+        roofs = Peaks()
+        with Progress("aat bench", len(self.cases)) as bar:
+            try:
+                for case in self.cases:
+                    bar.doing(f"{case.name} on {self.backend}")
+                    # again for each case: a roof measured while somebody else was busy is too low
+                    roofs = roofs.best(measure_peaks(self.backend))
+                    self._measure(case, roofs, bar)
+            except KeyboardInterrupt:
+                sys.stderr.write(f"aat bench: stopped; {len(self.records)} records are kept\n")
+                self._show()
+                return 130
+        self._show()
+        return self._finish()
+
+    def _measure(self, case, peaks, bar):
+        from aat.validation.measure import NotChecked, measure
+
+        at = 0.0
+
+        def progress(fraction):
+            nonlocal at
+            bar.step(0.9 * fraction - at)
+            at = 0.9 * fraction
+
+        try:
+            new = measure(case, self.backend, peers=self.peers, seconds=self.given.seconds, peaks=peaks,
+                          progress=progress)
+        except NotChecked as error:
+            self.failures.append(str(error))
+            new = []
+        except BackendError as error:
+            new = [Record(case.name, self.backend, reason=str(error).replace("\n", " "), dtype=case.dtype)]
+        bar.step(1 - at)
+        self._keep(new)
+
+    def _keep(self, new):
+        self.records += new
+        if not self.lost:
+            try:
+                append(self.given.records, new)
+                return
+            except OSError as error:
+                self.lost = f"{self.given.records}: {error.strerror or error}"
+        # the file would not take them: stdout is what is left
+        for record in new:
+            sys.stdout.write(line(record))
+        sys.stdout.flush()
+
+    def _show(self):
+        from aat.report import table
+
+        if self.given.json:
+            if not self.lost:
+                sys.stdout.write("".join(map(line, self.records)))
+        elif self.records and not self.lost:
+            print(table.text(self.records))
+        for failure in self.failures:
+            sys.stderr.write(f"aat bench: {failure}\n")
+
+    def _finish(self):
+        status = 1 if self.failures else 0
+        if self.given.mlflow:
+            from aat.report import tracking
+
+            try:
+                tracking.log_records(self.records, self.given.mlflow, suite="bench")
+            except tracking.TrackingError as error:
+                sys.stderr.write(f"aat bench: --mlflow: {error}; the records are in {self.given.records}\n")
+                status = 2
+        if self.lost:
+            sys.stderr.write(f"aat bench: {self.lost}; the records that it did not take were printed as JSON\n")
+            status = 2
+        return status
+
+
+def _peers(text):
+    from aat.validation.peers import PEERS
+
+    if text in ("all", "none"):
+        return tuple(PEERS) if text == "all" else ()
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise BadInput(f"--peers: expected all, none or some of {', '.join(PEERS)}, got {', '.join(unknown)}")
+    return names
+
+
+def _writable(path):
+    """Refuse, before anything is measured, a file that records cannot go to; say which of its lines are none."""
+    try:
+        append(path, [])
+    except OSError as error:
+        raise BadInput(f"--records: expected a file that can be written, got {path!r}: {error.strerror}") from None
+    known, problems = read(path)
+    if problems and not known:
+        raise BadInput(f"--records: {problems[0]}; expected a file of records, choose another")
+    for problem in problems:
+        sys.stderr.write(f"aat bench: {problem}\n")
+

@@ -1,0 +1,1 @@
+"""What is kept of a measurement, and how people see it."""

@@ -1,0 +1,143 @@
+"""Does this machine keep the contract? Every case and every law on a backend, and the matrix of what is supported."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aat.errors import BackendError
+from aat.validation import pipeline
+from aat.validation.cases import by_name, make, tagged
+from aat.validation.properties import LAWS
+
+LAW_CASES = ("plain", "mask-and-bias", "gqa", "dead-rows")
+OK, FAILED, UNSUPPORTED = "ok", "failed", "not supported"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One case, or one law on one case, on one backend.
+
+    status is "ok", "failed" or "not supported"; reason says why where it is not ok. error and budget are those of a
+    case's worst element; a law has its margin (difference over what is allowed) in ratio alone.
+    """
+
+    name: str
+    backend: str
+    status: str
+    features: tuple[str, ...]
+    reason: str = ""
+    error: float | None = None
+    budget: float | None = None
+    ratio: float | None = None
+
+
+# What a case shows, by name; the order is that of the matrix.
+FEATURES: dict[str, Callable] = {
+    "float32": lambda c, o: c.dtype == "f32",
+    "float16": lambda c, o: c.dtype == "f16",
+    "bfloat16": lambda c, o: c.dtype == "bf16",
+    "float64": lambda c, o: c.dtype == "f64",
+    "one query (decode)": lambda c, o: c.Lq == 1,
+    "odd lengths": lambda c, o: c.Lq % 8 and c.Lk % 8,
+    "grouped heads (GQA, MQA)": lambda c, o: c.Hq != c.Hk,
+    "head sizes beside 16 and 64": lambda c, o: c.D not in (16, 64) or c.Dv not in (16, 64),
+    "causal": lambda c, o: "causal" in o,
+    "window": lambda c, o: "window" in o,
+    "boolean mask": lambda c, o: "mask" in o,
+    "bias": lambda c, o: "bias" in o,
+    "scale": lambda c, o: "scale" in o,
+    "softcap": lambda c, o: "softcap" in o,
+    "sinks": lambda c, o: "sinks" in o,
+    "kv_lens": lambda c, o: "kv_lens" in o,
+    "q_offset": lambda c, o: "q_offset" in o,
+    "layout bshd": lambda c, o: o.get("layout") == "bshd",
+    "three axes": lambda c, o: o.get("ndim") == 3,
+    "strides": lambda c, o: "strides" in o,
+    "empty axes": lambda c, o: 0 in (c.B, c.Lq, c.Lk),
+    "rows that see nothing": lambda c, o: c.fill == "dead_rows" or c.Lk == 0 or 0 in _lens(o),
+    "masked NaN and inf": lambda c, o: "poison" in c.fill,
+    "large and shifted scores": lambda c, o: c.fill in ("large", "shifted", "shifted_by_keys"),
+}
+LAWS_FEATURE = "laws (permutation, merging, ...)"
+
+
+def _lens(options):
+    lens = options.get("kv_lens", ())
+    return lens if isinstance(lens, tuple) else (lens,)
+
+
+def features(case):
+    """The features that a case shows."""
+    options = dict(case.options)
+    return tuple(name for name, shows in FEATURES.items() if shows(case, options))
+
+
+def cover(cases):
+    """Few of `cases` that show every feature that any of them shows: again and again the one that adds most."""
+    missing, chosen = {feature for case in cases for feature in features(case)}, []
+    while missing:
+        best = max(cases, key=lambda case: len(missing.intersection(features(case))))
+        chosen.append(best)
+        missing.difference_update(features(best))
+    return chosen
+
+
+def plan(*, quick=False, software=False):
+    """What to run, as pairs (kind, name): "case" and "law:<case>".
+
+    quick is a few small cases that show every feature between them, and the laws on one; a software device gets the
+    small cases, since the others would take it hours.
+    """
+    cases = cover(tagged("small")) if quick else tagged("small") if software else [*tagged("small"), *tagged("full")]
+    where = LAW_CASES[:1] if quick else LAW_CASES
+    return [("case", case.name) for case in cases] + [(f"law:{case}", law) for case in where for law in LAWS]
+
+
+def outcome(kind, name, backend):
+    """Run one entry of the plan; BackendError is "not supported", any other exception is a failure with its text."""
+    try:
+        return _case(name, backend) if kind == "case" else _law(name, kind.partition(":")[2], backend)
+    except BackendError as error:
+        shown = features(by_name(name)) if kind == "case" else (LAWS_FEATURE,)
+        return Outcome(name, backend, UNSUPPORTED, shown, "; ".join(error.reasons))
+    except Exception as error:  # the acceptance test goes on, and says what was raised
+        shown = features(by_name(name)) if kind == "case" else (LAWS_FEATURE,)
+        return Outcome(name, backend, FAILED, shown, f"raised {type(error).__name__}: {error}")
+
+
+def _case(name, backend):
+    case = by_name(name)
+    verdict = pipeline.check(case, backend)
+    return Outcome(name, backend, OK if verdict.ok else FAILED, features(case), "; ".join(verdict.reasons),
+                   verdict.error, verdict.budget, verdict.ratio)
+
+
+def _law(name, case, backend):
+    from aat.functional import attention
+
+    def run(**call):
+        return attention(**call, backend=backend, return_lse=True)
+
+    result = LAWS[name].check(run, make(by_name(case)))
+    return Outcome(f"{name} on {case}", backend, OK if result.ok else FAILED, (LAWS_FEATURE,), result.detail,
+                   ratio=result.margin)
+
+
+def matrix(outcomes, backends):
+    """{feature: {backend: cell}} with cells "ok 12", "failed 1 of 12", "not supported" or "" (nothing ran)."""
+    found = {}
+    for feature in (*FEATURES, LAWS_FEATURE):
+        row = {}
+        for backend in backends:
+            mine = [o for o in outcomes if o.backend == backend and feature in o.features]
+            row[backend] = _cell([o.status for o in mine])
+        found[feature] = row
+    return found
+
+
+def _cell(statuses):
+    if not statuses:
+        return ""
+    failed, ran = statuses.count(FAILED), len(statuses) - statuses.count(UNSUPPORTED)
+    if failed:
+        return f"failed {failed} of {ran}"
+    return f"ok {ran}" if ran else UNSUPPORTED
