@@ -96,7 +96,8 @@ def _machine(records):
         (_median(r.bandwidth_gbs for r in known), "GB/s read")) if x)
     names = ", ".join(dict.fromkeys(f"{r.device} ({r.backend})" for r in known))
     versions = ", ".join(f"{name} {version}" for name, version in _versions(records).items() if version)
-    source = f"commit {last.commit[:12]}{' with changes' if last.dirty else ''}, " if last.commit else ""
+    commits = dict.fromkeys(f"{r.commit[:12]}{' with changes' if r.dirty else ''}" for r in known if r.commit)
+    source = f"commit {' and '.join(commits)}, " if commits else ""
     return f"{names}; roofs of the run: {', '.join(roofs)}. {source}{last.started[:10]}; {versions}."
 
 
