@@ -50,6 +50,7 @@ def measure(case, backend, *, peers=(), seconds=1.0, clock=time.perf_counter, pe
     BackendError
         The backend cannot run the case.
     """
+    _load(peers)
     call = make(case)
     want = pipeline.expectation(case)
     started = environment.now()
@@ -158,6 +159,13 @@ def _runner(call, backend):
 
     out = pipeline.blank_output(call)
     return lambda: attention(**call, backend=backend, return_lse=True, out=out)
+
+
+def _load(names):
+    from aat.validation.peers import PEERS
+
+    for name in names:
+        PEERS[name].load()
 
 
 def _prepare(names, call, want, threads):

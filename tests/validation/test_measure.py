@@ -10,7 +10,7 @@ from aat.attention.base import Result
 from aat.validation import environment, peaks, pipeline, statistics
 from aat.validation.cases import by_name, make
 from aat.validation.measure import NotChecked, measure, work
-from aat.validation.peers import PEERS
+from aat.validation.peers import PEERS, Peer
 
 ROOFS = peaks.Peaks(100.0, 80.0, 10.0)
 
@@ -172,3 +172,12 @@ def test_the_source_is_known_in_a_checkout_alone(tmp_path):
     assert environment.source(tmp_path) == ("", False)
     model, flags = environment._processor()
     assert model and set(flags) <= set(environment.FLAGS)
+
+
+def test_peers_are_imported_before_anything_computes(monkeypatch):
+    order = []
+    monkeypatch.setattr(Peer, "load", lambda self: order.append(self.name))
+    monkeypatch.setattr(pipeline, "expectation", lambda case: order.append("reference") or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        measure(by_name("launch"), "cpu", peers=("numpy", "torch"))
+    assert order == ["numpy", "torch", "reference"]
