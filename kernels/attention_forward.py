@@ -125,7 +125,11 @@ class Assembly(Traced):
 
     @inline
     def task(self, meta, task, thread):
-        return Task(self.L, self.config, meta, task, thread)
+        x = Task(self.L, self.config, meta, task, thread)
+        # Where mask and bias start for the task's rows (and for its head), once and not in every block of keys.
+        x.starts = {place: self.places(x, meta, place)
+                    for place, kind in ((Meta.BIAS, self.spec.bias), (Meta.MASK, self.spec.mask)) if kind}
+        return x
 
     @inline
     def places(self, x, meta, place):
@@ -159,14 +163,13 @@ class Assembly(Traced):
             if not kind:
                 continue
             dtype = spec.bias_type if name == "bias" else "mask"
-            starts = self.places(x, meta, place)
-            base = local(x.b * element(meta, place) + x.h * element(meta, place + 1))
             for i in range(self.KC):
                 j = local(ti.min(first + i, x.end - 1) * element(meta, place + 3))
-                shared = L.broadcast(array, base + j, dtype) if kind == "keys" else None
+                # Without a query axis its stride is 0 and every lane starts at the same element.
+                shared = L.broadcast(array, L.first(x.starts[place][0]) + j, dtype) if kind == "keys" else None
                 for u in range(U):
                     value = s.values[i * U + u]
-                    own = shared if shared is not None else L.gather(array, starts[u], j, dtype)
+                    own = shared if shared is not None else L.gather(array, x.starts[place][u], j, dtype)
                     # A bias of -inf masks, whatever the score is: NaN - inf would be NaN.
                     hidden, otherwise = (0.0, value) if name == "mask" else (NEGATIVE_INFINITY, value + own)
                     masked = L.where_equal(own, hidden, L.splat(NEGATIVE_INFINITY), otherwise)

@@ -169,6 +169,11 @@ class CpuLanes:
         return local(self.positions_type(values))
 
     @inline
+    def first(self, lanes):
+        """The number in the first lane."""
+        return local(element(lanes, 0))
+
+    @inline
     def gather(self, array, bases, offset, dtype):
         """Lane w reads array[bases[w] + offset], stored as dtype ("mask" for 0 and 1), as a number."""
         return self._by_lane(lambda w: self._number(array, element(bases, w) + offset, dtype))

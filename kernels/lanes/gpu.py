@@ -112,6 +112,11 @@ class GpuLanes:
         return local(value if low is None else ti.min(ti.max(value, low), high))
 
     @inline
+    def first(self, lanes):
+        """The number in the first lane: a thread has one."""
+        return lanes
+
+    @inline
     def gather(self, array, bases, offset, dtype):
         """array[bases + offset]; every dtype is stored as f32, masks as i32."""
         return local(ti.cast(element(array, bases + offset), ti.f32))
