@@ -31,7 +31,7 @@ def choose(problem, session, config=None):
 
 def specify(problem, careful=False):
     """The compile-time features that a problem needs."""
-    from aat.kernels.attention_forward import Spec
+    from aat.kernels.parts.queries import Spec
 
     def kind(x):
         return "" if x is None else "rows" if x.shape[2] > 1 else "keys"
@@ -74,7 +74,7 @@ class _Launch:
     """The kernel's arguments for one problem, kept for a second launch."""
 
     def __init__(self, problem, session, config):
-        from aat.kernels.attention_forward import Meta
+        from aat.kernels.parts.queries import Meta
 
         self.Meta, self.problem, self.session, self.config = Meta, problem, session, config
         self.on_cpu = session.backend == "cpu"
@@ -86,7 +86,7 @@ class _Launch:
         self._outputs()
 
     def _describe(self):
-        from aat.kernels.attention_forward import FAR
+        from aat.kernels.parts.queries import FAR
 
         Meta, problem, meta = self.Meta, self.problem, self.meta_host
         meta[Meta.HEADS], meta[Meta.GROUP], meta[Meta.QUERIES] = problem.Hq, problem.group, problem.Lq
@@ -103,9 +103,7 @@ class _Launch:
             x = getattr(problem, name)
             arguments[name], strides = self._argument(x, problem.dtype)
             meta[Meta[place]:Meta[place] + 3] = strides[:3]
-            if self.on_cpu and name != "q":
-                at = Meta[f"{place}_ADDRESS"]
-                meta[at:at + 2] = np.array([arguments[name].__array_interface__["data"][0]], np.uint64).view(np.int32)
+            self._address(Meta[f"{place}_ADDRESS"], arguments[name])
         for place, name in (("MASK", "mask"), ("BIAS", "bias")):
             x = getattr(problem, name)
             arguments[name] = 0
@@ -116,6 +114,11 @@ class _Launch:
                 meta[Meta[place]:Meta[place] + 4] = strides
         arguments["sinks"] = 0 if problem.sinks is None else session.array(np.ascontiguousarray(problem.sinks))
         self.arguments = arguments
+
+    def _address(self, at, argument):
+        """Write where an argument lies; only a CPU kernel asks."""
+        if self.on_cpu and isinstance(argument, np.ndarray):
+            self.meta_host[at:at + 2] = np.array([argument.ctypes.data], np.uint64).view(np.int32)
 
     def _argument(self, x, logical, unit=True):
         """(kernel argument, strides in elements) of an input; host arrays are read in place on the CPU."""
@@ -146,6 +149,7 @@ class _Launch:
             self.lse_argument = session.empty(size, number) if problem.return_lse else None
             strides = [problem.Hq * problem.Lq * problem.Dv, problem.Lq * problem.Dv, problem.Dv]
         self.meta_host[Meta.O:Meta.O + 3] = strides[:3]
+        self._address(Meta.O_ADDRESS, self.out_argument)
 
     def go(self, careful):
         """Launch, and wait until `meta` is back on the host."""
@@ -162,6 +166,8 @@ class _Launch:
         dtype = problem.dtype if self.on_cpu else "f32"
         kernel = session.kernel(("attention_forward", dtype, self.config, spec), make)
         programs, scratch, stage = self._memory(spec)
+        self._address(Meta.SCRATCH_ADDRESS, scratch)
+        self._address(Meta.STAGE_ADDRESS, stage)
         self.meta_host[:Meta.FULL + 1] = 0
         meta = session.array(self.meta_host)
         arguments = self.arguments
@@ -174,7 +180,7 @@ class _Launch:
 
     def _memory(self, spec):
         """(programs, scratch argument, staging argument)."""
-        from aat.kernels.attention_forward import scratch_lanes, stage_elements
+        from aat.kernels.parts.queries import scratch_lanes, stage_elements
 
         config, session, problem = self.config, self.session, self.problem
         lanes = scratch_lanes(config, spec)
@@ -183,8 +189,8 @@ class _Launch:
             number = np.dtype(np.float64 if problem.dtype == "f64" else np.float32)
             width = config.lane_width // 2 if problem.dtype == "f64" else config.lane_width
             scratch = session.empty(programs * lanes * width, number).reshape(-1, width)
-            staged = stage_elements(config, spec) if problem.dtype in ("f16", "bf16") else 0
-            return programs, scratch, session.empty(programs * staged, np.dtype(np.float32)) if staged else 0
+            staged = stage_elements(config, spec, problem.dtype)
+            return programs, scratch, session.empty(programs * staged, number) if staged else 0
         programs = min(self.tasks, GRID)
         if not lanes:
             return programs, 0, 0

@@ -20,6 +20,8 @@ class TileConfig:
         columns_per_block: output columns held in registers at once.
         threads: threads of a program: 1 on the CPU, a thread group on a GPU.
         registers: scores and outputs live in registers (everything unrolled) instead of scratch memory.
+        packed: a tile of keys and values is copied next to each other before it is used (CPU): their rows may lie far
+            apart, as with layout="bshd". 16-bit tiles are converted, hence copied, in any case.
     """
 
     lane_width: int
@@ -30,6 +32,7 @@ class TileConfig:
     columns_per_block: int
     threads: int = 1
     registers: bool = False
+    packed: bool = False
 
     def rows_per_program(self, dtype="f32"):
         """Query rows of one program."""
@@ -47,7 +50,7 @@ class TileConfig:
     def _default_cpu(cls, lane_width, d, dv):
         # 32 registers: 3 x 6 accumulators, 3 queries, broadcasts; 16 registers: 2 x 4. Of 2 x 8, 4 x 4, 2 x 10 and
         # 3 x 6 with groups of 48 to 128 keys, 3 x 6 with 96 was fastest at D 64 and 128 (2026-11, Zen 4).
-        vectors, block, group = (3, 6, 96) if CPU_REGISTERS[lane_width] == 32 else (2, 4, 64)
+        vectors, block, group = (3, 8, 96) if CPU_REGISTERS[lane_width] == 32 else (2, 4, 64)
         if max(d, dv) > 160:
             group //= 2
         return cls(lane_width, vectors, block, group, group, min(block, dv))
@@ -72,7 +75,7 @@ class TileConfig:
         The single statement of the constraints: defaults, tuning and `tiling=` all call it.
         """
         reasons = []
-        sizes = {name: getattr(self, name) for name in self.__slots__ if name != "registers"}
+        sizes = {name: getattr(self, name) for name in self.__slots__ if name not in ("registers", "packed")}
         for name, value in sizes.items():
             if not isinstance(value, int) or value < 1:
                 reasons.append(f"{name} must be a positive integer, got {value!r}")

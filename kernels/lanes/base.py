@@ -52,14 +52,13 @@ class Block(Traced):
 
 
 class Registers(Traced):
-    """Lane variables of one program by static index: they become registers, and updating a block updates them."""
+    """Lane variables of one program by static index: they become registers, and updating a block updates them.
+
+    Storage is addressed in blocks: block n of `count` variables holds those from first + n * count on.
+    """
 
     def __init__(self, count, zero):
         self.values = [local(zero) for _ in range(count)]
-
-    @inline
-    def get(self, index):
-        return self.values[index]
 
     @inline
     def put(self, index, value):
@@ -67,61 +66,90 @@ class Registers(Traced):
             assign(self.values[index], value)
 
     @inline
-    def block(self, start, count):
+    def block(self, n, count, first=0):
+        start = first + n * count
         return Block(self.values[start:start + count])
 
     @inline
-    def filled_block(self, start, count, value):
-        for variable in self.values[start:start + count]:
+    def filled_block(self, n, count, value):
+        block = self.block(n, count)
+        for variable in block.values:
             assign(variable, value)
-        return self.block(start, count)
+        return block
 
     @inline
-    def scaled_block(self, start, count, factors):
-        """Variables start .. start + count, each multiplied by its factor (factors repeat)."""
-        for i, variable in enumerate(self.values[start:start + count]):
+    def scaled_block(self, n, count, factors, first=0):
+        """A block, each variable multiplied by its factor (factors repeat)."""
+        block = self.block(n, count, first)
+        for i, variable in enumerate(block.values):
             variable._augassign(factors[i % len(factors)], "Mult")
-        return self.block(start, count)
+        return block
 
     @inline
-    def put_block(self, start, block):
+    def put_block(self, n, count, block, first=0):
         for i, value in enumerate(block.values):
-            self.put(start + i, value)
+            self.put(first + n * count + i, value)
+
+    @inline
+    def from_block(self, n, count):
+        """The storage that starts at block n; registers have static indices, so n is 0."""
+        return self
 
 
-class Scratch(Traced):
-    """Lane variables of one program in memory: index i stands at array[base + i * step]. A block is a copy."""
+class Memory(Traced):
+    """Lane variables of one program in memory, in the blocks of Registers; a block is a copy.
+
+    A subclass says where a block is and how its variables are read and written.
+    """
+
+    def place(self, n, count, first):
+        raise NotImplementedError
+
+    def _read(self, at, i):
+        raise NotImplementedError
+
+    def _write(self, at, i, value):
+        raise NotImplementedError
+
+    @inline
+    def block(self, n, count, first=0):
+        at = self.place(n, count, first)
+        return Block([self._read(at, i) for i in range(count)])
+
+    @inline
+    def filled_block(self, n, count, value):
+        return Block([local(value) for _ in range(count)])
+
+    @inline
+    def scaled_block(self, n, count, factors, first=0):
+        at = self.place(n, count, first)
+        return Block([local(self._read(at, i) * factors[i % len(factors)]) for i in range(count)])
+
+    @inline
+    def put_block(self, n, count, block, first=0):
+        at = self.place(n, count, first)
+        for i, value in enumerate(block.values):
+            self._write(at, i, value)
+
+
+class Scratch(Memory):
+    """Memory in an array of lane variables: variable i stands at array[base + i * step]."""
 
     def __init__(self, array, base, step):
         self.array, self.base, self.step = array, base, step
 
-    def _at(self, index):
-        return element(self.array, self.base + (index if self.step == 1 else index * self.step))
-
     @inline
-    def get(self, index):
-        return local(self._at(index))
+    def from_block(self, n, count):
+        return Scratch(self.array, local(self.base + n * count * self.step), self.step)
 
-    @inline
-    def put(self, index, value):
-        assign(self._at(index), value)
+    def place(self, n, count, first):
+        return local(self.base + (first + n * count) * self.step)
 
-    @inline
-    def block(self, start, count):
-        return Block([local(self._at(start + i)) for i in range(count)])
+    def _read(self, at, i):
+        return local(element(self.array, at + i * self.step))
 
-    @inline
-    def filled_block(self, start, count, value):
-        return Block([local(value) for _ in range(count)])
-
-    @inline
-    def scaled_block(self, start, count, factors):
-        return Block([local(self._at(start + i) * factors[i % len(factors)]) for i in range(count)])
-
-    @inline
-    def put_block(self, start, block):
-        for i, value in enumerate(block.values):
-            self.put(start + i, value)
+    def _write(self, at, i, value):
+        assign(element(self.array, at + i * self.step), value)
 
 
 class Rows(Traced):
@@ -140,6 +168,11 @@ class Rows(Traced):
         return local(self.offset + j * self.stride + c)
 
     @inline
+    def next(self, handle, n):
+        """The handle n rows further down."""
+        return local(handle + n * self.stride)
+
+    @inline
     def get(self, handle, i):
         """The element i places to the right of a handle."""
         return local(element(self.array, handle + i))
@@ -153,7 +186,11 @@ class Staged(Traced):
 
     @inline
     def at(self, j, c):
-        return self.base + (j - self.first) * self.columns + c
+        return local(self.base + (j - self.first) * self.columns + c)
+
+    @inline
+    def next(self, handle, n):
+        return local(handle + n * self.columns)
 
     @inline
     def get(self, handle, i):

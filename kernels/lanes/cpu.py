@@ -1,8 +1,23 @@
 """Lanes on a CPU: a lane variable is one SIMD vector."""
+from functools import cache
 from pathlib import Path
 
 import taichi as ti
-from aat.kernels.lanes.base import NEGATIVE_INFINITY, Rows, Traced, assign, decode, element, encode, inline, local
+from aat.kernels.lanes.base import (
+    NEGATIVE_INFINITY,
+    Block,
+    Memory,
+    Rows,
+    Scratch,
+    Staged,
+    Traced,
+    assign,
+    decode,
+    element,
+    encode,
+    inline,
+    local,
+)
 from taichi._lib import core as _core
 from taichi.lang import impl
 from taichi.lang.expr import make_expr_group
@@ -10,29 +25,64 @@ from taichi.lang.expr import make_expr_group
 FOLDER = Path(__file__).parent / "intrinsics"
 
 
-def bitcode_file(bits, scalar):
-    """Path of the assembled intrinsics for a register of `bits`; its name carries a hash of its source."""
-    return str(next(FOLDER.glob(f"lanes_{bits}_{scalar}_*.bc")))
+@cache
+def bitcode_file(function):
+    """Path of an intrinsic's assembled module; its name carries a hash of its source."""
+    return str(next(FOLDER.glob(f"{function}_????????????.bc")))
 
 
 class AddressedRows(Traced):
-    """Rows by 64-bit address. `address` is that of the array's first element, as an i64 kernel variable."""
+    """Keys or values by 64-bit address: element (j, c) is number offset + (j - first) * stride + c of the array that
+    starts at `address` (all i64 kernel variables). With `last`, rows past it repeat it."""
 
-    def __init__(self, lanes, address, offset, stride, last):
-        self.lanes, self.offset, self.stride, self.last, self.address = lanes, offset, stride, last, address
+    def __init__(self, lanes, address, offset, stride, size, last=None, first=None):
+        self.lanes, self.offset, self.stride, self.size = lanes, offset, stride, size
+        self.address, self.first, self.last = address, first, last
 
     @inline
     def at(self, j, c):
-        size = 8 if self.lanes.scalar_name == "f64" else 4
         j = j if self.last is None else ti.min(j, self.last)
-        elements = ti.cast(j, ti.i64) * self.stride + self.offset + c
-        return local(self.address + elements * size)
+        j = j if self.first is None else j - self.first
+        # The row number is widened alone: what a loop adds to it afterwards becomes a step of the address.
+        elements = ti.cast(local(j), ti.i64) * self.stride + (self.offset + ti.cast(c, ti.i64))
+        return local(self.address + elements * self.size)
+
+    @inline
+    def next(self, handle, n):
+        """The handle n rows further down."""
+        return local(handle + ti.cast(n, ti.i64) * (self.stride * self.size))
 
     @inline
     def get(self, handle, i):
         result = local(ti.cast(0, self.lanes.scalar))
-        self.lanes._call("load", handle, local(ti.cast(i, ti.i64)), result)
+        self.lanes._call("load", handle, wide(i), result)
         return result
+
+
+class AddressedMemory(Memory):
+    """Lane variables of one program by 64-bit address, next to each other."""
+
+    def __init__(self, lanes, address):
+        self.lanes, self.address = lanes, address
+
+    @inline
+    def from_block(self, n, count):
+        return AddressedMemory(self.lanes, self.place(n, count, 0))
+
+    def place(self, n, count, first):
+        size = self.lanes.vector_bytes
+        return local(self.address + (ti.cast(n, ti.i64) * (count * size) + first * size))
+
+    def _read(self, at, i):
+        return self.lanes._value("load_lanes", at, wide(i))
+
+    def _write(self, at, i, value):
+        self.lanes._call("store_lanes", at, wide(i), local(value))
+
+
+def wide(x):
+    """A new i64 kernel variable."""
+    return local(ti.cast(x, ti.i64))
 
 
 class CpuLanes:
@@ -46,13 +96,17 @@ class CpuLanes:
         self.dtype = dtype
         self.scalar_name = "f64" if dtype == "f64" else "f32"
         self.scalar = getattr(ti, self.scalar_name)
+        self.scalar_bytes = {"f64": 8, "f32": 4}[self.scalar_name]
+        self.element_bytes = {"f16": 2, "bf16": 2}.get(dtype, self.scalar_bytes)
         self.element_type = self.bias_type(dtype)
         self.width = lane_width // 2 if dtype == "f64" else lane_width
+        self.vector_bytes = 4 * lane_width
         self.staged = dtype in ("f16", "bf16")           # 16-bit keys are converted once a tile
         self.vector = ti.types.vector(self.width, self.scalar)
         self.positions_type = ti.types.vector(self.width, ti.i32)
         self.suffix = f"v{self.width}{self.scalar_name}"
-        self.bitcode = bitcode_file(32 * lane_width, self.scalar_name) if intrinsics else None
+        self.bitcode = intrinsics
+        self.columns = self.width if self.bitcode else 1     # columns of a row that move at once
         self.exp, self.log = self._unary("exp", ti.exp), self._unary("log", ti.log)
         self.exp2 = self._unary("exp2", lambda x: ti.exp(x * self._constant(0.6931471805599453)))
         self.log2 = self._unary("log2", lambda x: ti.log(x) * self._constant(1.4426950408889634))
@@ -68,8 +122,9 @@ class CpuLanes:
 
     def _call(self, name, *arguments):
         """Call an intrinsic. taichi.lang.source_builder does the same, behind a check of the architecture."""
+        function = f"{name}_{self.suffix}"
         impl.get_runtime().compiling_callable.ast_builder().insert_external_func_call(
-            0, "", self.bitcode, f"{name}_{self.suffix}", make_expr_group(arguments), make_expr_group([]),
+            0, "", bitcode_file(function), function, make_expr_group(arguments), make_expr_group([]),
             _core.DebugInfo(impl.get_runtime().get_current_src_info()))
 
     def _value(self, name, *arguments):
@@ -199,16 +254,57 @@ class CpuLanes:
         for w in range(self.width):
             assign(element(array, element(bases, w)), element(lanes, w))
 
+    @inline
+    def address(self, meta, at):
+        """The 64-bit address that meta[at] and the next hold, low word first."""
+        if not self.bitcode:
+            return None
+        low = ti.cast(ti.cast(element(meta, at), ti.u32), ti.i64)
+        return local(low | (ti.cast(element(meta, at + 1), ti.i64) << 32))
+
+    @inline
+    def read_columns(self, store, n, columns, vectors, u, first, array, address, rows, column, scale):
+        """Columns `column` ... of every lane's row, scaled, into a store: column c of vector u as variable
+        first + (n * columns + c) * vectors + u. `columns` is the lanes' own number or 1."""
+        if columns == 1:
+            value = local(self.gather(array, rows, column, self.dtype) * scale)
+            store.put_block(n * vectors + u, 1, Block([value]), first)
+        else:
+            at, step = store.place(n, columns * vectors, first + u), wide(vectors * self.vector_bytes)
+            self._call(f"read_columns_{self.dtype}", address, rows, wide(column), local(scale), at, step)
+
+    @inline
+    def write_columns(self, store, n, columns, vectors, u, first, factor, flagged, array, address, rows, column):
+        """The inverse, times `factor`, encoded; `flagged` grows in a lane that wrote something that is not finite."""
+        if columns == 1:
+            x = local(store.block(n * vectors + u, 1, first).values[0] * factor)
+            flagged._augassign(self.nonfinite(x), "Add")
+            self.scatter(array, rows, column, x)
+        else:
+            at, step = store.place(n, columns * vectors, first + u), wide(vectors * self.vector_bytes)
+            self._call(f"write_columns_{self.dtype}", at, step, factor, flagged, address, rows, wide(column), flagged)
+
+    @inline
+    def memory(self, array, address, start, step):
+        """Lane variables in memory from number `start` on."""
+        if not self.bitcode:
+            return Scratch(array, start, step)
+        return AddressedMemory(self, local(address + wide(start) * self.vector_bytes))
+
     # -- tiles of keys ------------------------------------------------------------------------------------------
     @inline
-    def rows_in_place(self, array, meta, address_at, offset, stride, last):
-        """Rows of an array. meta[address_at] and the next hold the array's address, low word first."""
-        if not self.bitcode or self.staged:
+    def rows_in_place(self, array, address, offset, stride, columns, last):
+        """Rows of an array of the lanes' dtype."""
+        if columns < self.columns or not self.bitcode:
             return Rows(array, offset, local(stride), last)
-        low = ti.cast(ti.cast(element(meta, address_at), ti.u32), ti.i64)
-        high = ti.cast(element(meta, address_at + 1), ti.i64)
-        address = local(low | (high << 32))
-        return AddressedRows(self, address, local(ti.cast(offset, ti.i64)), local(ti.cast(stride, ti.i64)), last)
+        return AddressedRows(self, address, wide(offset), wide(stride), self.element_bytes, last)
+
+    @inline
+    def staged_rows(self, array, address, base, first, columns):
+        """Rows first, first + 1, ... of a tile that was copied, decoded, to array[base]."""
+        if columns < self.columns or not self.bitcode:
+            return Staged(array, base, first, columns)
+        return AddressedRows(self, address, wide(base), columns, self.scalar_bytes, first=first)
 
     @inline
     def shared(self, count):
@@ -220,12 +316,23 @@ class CpuLanes:
         """Nothing to wait for: a program is one thread."""
 
     def stage(self, columns, rows, threads):
-        """A `ti.func` that copies rows first .. first + rows of a matrix, decoded, into dst from base on."""
-        dtype = self.dtype
+        """A `ti.func` that copies rows first .. first + rows of a source, at most to `last`, decoded, to a target."""
+        step = self.columns if columns >= self.columns else 1
+        # The last block ends with the row; where it overlaps the one before, it writes the same again.
+        starts = sorted({*range(0, columns - step + 1, step), columns - step})
+
+        @inline
+        def move(source, target, at, to, column):
+            if step > 1:
+                self._call(f"convert_{self.dtype}", at, wide(column), to, wide(column))
+            else:
+                assign(element(target.array, to + column), decode(self.dtype, element(source.array, at + column)))
 
         @ti.func
-        def copy(src: ti.template(), offset, stride, last, dst: ti.template(), base, first, thread):
+        def copy(source: ti.template(), target: ti.template(), first, last, thread):
             for r in range(ti.min(rows, last + 1 - first)):
-                for d in range(columns):
-                    dst[base + (r * columns + d)] = decode(dtype, src[offset + (first + r) * stride + d])
+                at = source.at(first + r, 0)
+                to = target.at(first + r, 0)
+                for column in ti.static(starts):
+                    move(source, target, at, to, column)
         return copy

@@ -1,7 +1,10 @@
 """Write the CPU lane intrinsics as LLVM IR and assemble them (`make intrinsics`).
 
-    python -m aat.kernels.lanes.generate            rewrites kernels/lanes/intrinsics/*.ll and *.bc
+    python -m aat.kernels.lanes.generate            rewrites kernels/lanes/intrinsics/*.bc
     python -m aat.kernels.lanes.generate --check    compares, exit code 1 when they differ
+    python -m aat.kernels.lanes.generate --show fma_s_v16f32
+
+One module a function: Taichi reads a module anew at each call of one of its functions, so small ones compile faster.
 
 Why IR: Taichi's CPU code generator neither fuses `a * b + c` nor takes vectors in `exp`, `log`, `tanh` or `cast`
 (docs/kernels/attention_forward.md). Every argument is a pointer to a local variable of the kernel; `alwaysinline`
@@ -20,6 +23,8 @@ import tempfile
 from fractions import Fraction
 from math import comb, factorial
 from pathlib import Path
+
+from aat.kernels.lanes import transfers
 
 FOLDER = Path(__file__).parent / "intrinsics"
 BITS = (512, 256, 128)                       # vector registers: AVX-512, AVX2, SSE/NEON
@@ -145,10 +150,10 @@ def exp_core(e, x, base2=False):
 
 
 def exp_negative(e, x):
-    """e^x for x <= 0 or NaN, the softmax case, in 13 instructions for floats.
+    """e^x for x <= 0 or NaN, the softmax case, in 12 instructions for floats.
 
-    Floats go through 2^(x log2 e): rounding that product costs |x| e^x 2^-24 < 2.2e-8 of the largest weight, 1, and
-    keeps the multiply-add pipes free for the products (2026-11: 2 % of the kernel). The magic number carries
+    Floats go through 2^(x log2 e): the rounded constant costs |x| e^x 2^-25 < 1.1e-8 of the largest weight, 1, and two
+    multiply-adds fewer than an exact reduction are 2 % of the kernel (2026-11). The magic number carries
     the exponent bias, so the low bits of the rounded sum are n + bias: shifted into place they
     are 2^n, and at n = -bias they are 0, which flushes what is below the normal range without a compare.
     """
@@ -156,9 +161,8 @@ def exp_negative(e, x):
     clamped = e.select(e.compare("olt", x, e.const(low)), e.const(low), x)            # one max; NaN passes
     magic = e.const(MAGIC[e.scalar] + bias)
     if e.scalar == "float":
-        product = e.op("fmul", clamped, e.const(1 / LN2))
-        shifted = e.op("fadd", product, magic)
-        f = e.op("fsub", product, e.op("fsub", shifted, magic))
+        shifted = e.fma(clamped, e.const(1 / LN2), magic)
+        f = e.fma(clamped, e.const(1 / LN2), e.op("fsub", magic, shifted))
         power = e.horner(f, EXP2_F32)
     else:
         shifted = e.fma(clamped, e.const(1 / LN2), magic)
@@ -204,18 +208,21 @@ def tanh_core(e, x):
     return e.select(e.compare("olt", size, e.const(edge)), small, far)
 
 
-def _function(scalar, width, name, signature, body):
+def _function(scalar, width, name, inputs, results, body):
+    """One intrinsic. A letter for the kind of each argument and result, all by pointer; the result "-" updates the last
+    argument."""
     e = Emitter(scalar, width)
-    kinds = {"s": scalar, "a": "i64", "v": e.vector, "i": e.integer, "j": "i32", "b": f"<{width} x i32>"}
-    inputs, result = signature[:-1], signature[-1]
+    kinds = {"s": scalar, "a": "i64", "v": e.vector, "j": "i32", "b": f"<{width} x i32>"}
     names = [f"%a{n}" for n in range(len(inputs))]
-    value = body(e, *names)
+    values = body(e, *names)
+    values = values if isinstance(values, list) else [values]
     parameters = [f"{kinds[k]}* {n}" for k, n in zip(inputs, names, strict=True)]
-    if result != "-":
-        parameters.append(f"{kinds[result]}* %o")
-    target = "%o" if result != "-" else names[-1]
-    kind = kinds[result] if result != "-" else e.vector
-    e.lines.append(f"  store {kind} {value}, {kind}* {target}")
+    if results == "-":
+        e.lines.append(f"  store {e.vector} {values[0]}, {e.vector}* {names[-1]}")
+    else:
+        for n, (kind, value) in enumerate(zip(results, values, strict=True)):
+            parameters.append(f"{kinds[kind]}* %o{n}")
+            e.lines.append(f"  store {kinds[kind]} {value}, {kinds[kind]}* %o{n}")
     head = f"define void @{name}({', '.join(parameters)}) alwaysinline {{"
     return "\n".join([head, *e.lines, "  ret void", "}", ""])
 
@@ -231,50 +238,43 @@ def _keep(e, s, j, low, high):
     return e.select(inside, e.load(s), e.const(float("-inf")))
 
 
-def _load(e, address, index):
-    """The scalar at address + index elements, in 64-bit arithmetic (Taichi's own indices wrap at 32 bits, so that
-    LLVM extends each of them separately: 2026-11, 0.82 of the speed of this)."""
-    pointer = e.emit(f"inttoptr i64 {e.load(address, 'i64')} to {e.scalar}*")
-    place = e.emit(f"getelementptr {e.scalar}, {e.scalar}* {pointer}, i64 {e.load(index, 'i64')}")
-    return e.load(place, e.scalar)
-
-
-def source(bits, scalar):
-    """The IR of every intrinsic for one register width and scalar type ("float" or "double")."""
-    width = bits // (32 if scalar == "float" else 64)
-    suffix = f"v{width}f{32 if scalar == 'float' else 64}"
-    vector = f"<{width} x {scalar}>"
-
+def table(scalar, width):
+    """{name: (argument kinds, result kinds, body)} of every intrinsic for a scalar type ("float" or "double")."""
     def unary(core):
         return lambda e, x: core(e, e.load(x))
 
-    table = {
-        # name: (argument kinds + result kind, "-" = the last argument is updated, body)
-        "fma_s": ("svv-", lambda e, s, b, acc: e.fma(e.splat(s), e.load(b), e.load(acc))),
-        "fma_v": ("vvv-", lambda e, a, b, acc: e.fma(e.load(a), e.load(b), e.load(acc))),
-        "exp_sub": ("vvv", lambda e, x, m: exp_negative(e, e.op("fsub", e.load(x), e.load(m)))),
-        "exp": ("vv", unary(exp_core)),
-        "exp2": ("vv", unary(lambda e, x: exp_core(e, x, base2=True))),
-        "log": ("vv", unary(log_core)),
-        "log2": ("vv", unary(lambda e, x: e.op("fmul", log_core(e, x), e.const(1 / LN2)))),
-        "sqrt": ("vv", unary(lambda e, x: e.call("sqrt", x))),
-        "tanh": ("vv", unary(tanh_core)),
-        "max": ("vvv", lambda e, a, b: _maximum(e, e.load(a), e.load(b))),
-        "nonfinite": ("vv", unary(lambda e, x: e.select(
+    return {
+        "fma_s": ("svv", "-", lambda e, s, b, acc: e.fma(e.splat(s), e.load(b), e.load(acc))),
+        "fma_v": ("vvv", "-", lambda e, a, b, acc: e.fma(e.load(a), e.load(b), e.load(acc))),
+        "exp_sub": ("vv", "v", lambda e, x, m: exp_negative(e, e.op("fsub", e.load(x), e.load(m)))),
+        "exp": ("v", "v", unary(exp_core)),
+        "exp2": ("v", "v", unary(lambda e, x: exp_core(e, x, base2=True))),
+        "log": ("v", "v", unary(log_core)),
+        "log2": ("v", "v", unary(lambda e, x: e.op("fmul", log_core(e, x), e.const(1 / LN2)))),
+        "sqrt": ("v", "v", unary(lambda e, x: e.call("sqrt", x))),
+        "tanh": ("v", "v", unary(tanh_core)),
+        "max": ("vv", "v", lambda e, a, b: _maximum(e, e.load(a), e.load(b))),
+        "nonfinite": ("v", "v", unary(lambda e, x: e.select(
             e.compare("une", e.op("fsub", x, x), e.const(0.0)), e.const(1.0), e.const(0.0)))),
-        "load": ("aas", _load),
-        "keep": ("vjbbv", _keep),
-        "where_equal": ("vsvvv", lambda e, x, s, a, b: e.select(
+        "keep": ("vjbb", "v", _keep),
+        "where_equal": ("vsvv", "v", lambda e, x, s, a, b: e.select(
             e.compare("oeq", e.load(x), e.splat(s)), e.load(a), e.load(b))),
+        **transfers.table(scalar, width),
     }
-    text = [f"; Written by kernels/lanes/generate.py: {width} lanes of {scalar}. Do not edit.",
+
+
+def sources(bits, scalar):
+    """{function name: its module as IR} for one register width and scalar type."""
+    width = bits // (32 if scalar == "float" else 64)
+    suffix = f"v{width}f{32 if scalar == 'float' else 64}"
+    vector = f"<{width} x {scalar}>"
+    head = [f"; Written by kernels/lanes/generate.py: {width} lanes of {scalar}. Do not edit.",
             'target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-f80:128-n8:16:32:64-S128"',
             'target triple = "x86_64-pc-linux-gnu"', ""]
     for name, arity in (("fma", 3), ("sqrt", 1), ("fabs", 1), ("copysign", 2)):
-        text.append(f"declare {vector} @llvm.{name}.{suffix}(" + ", ".join([vector] * arity) + ")")
-    text.append("")
-    text += [_function(scalar, width, f"{name}_{suffix}", *entry) for name, entry in table.items()]
-    return "\n".join(text)
+        head.append(f"declare {vector} @llvm.{name}.{suffix}(" + ", ".join([vector] * arity) + ")")
+    return {f"{name}_{suffix}": "\n".join([*head, "", _function(scalar, width, f"{name}_{suffix}", *entry)])
+            for name, entry in table(scalar, width).items()}
 
 
 def _maximum(e, a, b):
@@ -282,11 +282,15 @@ def _maximum(e, a, b):
     return e.select(e.compare("ogt", a, b), a, b)
 
 
-def names(bits, scalar, text=None):
-    """File names of the source and of the bitcode; the latter carries the content (Taichi's cache is keyed by it)."""
-    stem = f"lanes_{bits}_{'f32' if scalar == 'float' else 'f64'}"
-    text = source(bits, scalar) if text is None else text
-    return f"{stem}.ll", f"{stem}_{hashlib.sha256(text.encode()).hexdigest()[:12]}.bc"
+def file_name(function, text):
+    """The bitcode's file name carries its content: Taichi's cache of compiled kernels is keyed by it."""
+    return f"{function}_{hashlib.sha256(text.encode()).hexdigest()[:12]}.bc"
+
+
+def every():
+    """{function name: IR} of all widths and scalar types."""
+    both = ("float", "double")
+    return {name: text for bits in BITS for scalar in both for name, text in sources(bits, scalar).items()}
 
 
 def assemble(text, assembler):
@@ -302,14 +306,13 @@ def main(argv=None):
     """Write the intrinsics, or compare them with `--check`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare with what is on disk, write nothing")
+    parser.add_argument("--show", metavar="FUNCTION", help="print the IR of one function")
     parser.add_argument("--assembler", default="llvm-as-15", help="an llvm-as of LLVM 15 (Debian: llvm-15)")
     options = parser.parse_args(argv)
-    wanted = {}
-    for bits in BITS:
-        for scalar in ("float", "double"):
-            text = source(bits, scalar)
-            ll, bc = names(bits, scalar, text)
-            wanted[ll], wanted[bc] = text.encode(), assemble(text, options.assembler)
+    if options.show:
+        sys.stdout.write(every()[options.show])
+        return
+    wanted = {file_name(name, text): assemble(text, options.assembler) for name, text in every().items()}
     if options.check:
         stale = [n for n, data in wanted.items() if not (FOLDER / n).exists() or (FOLDER / n).read_bytes() != data]
         stale += [p.name for p in FOLDER.iterdir() if p.name not in wanted]

@@ -1,6 +1,6 @@
 """Lanes on a GPU (vulkan, cuda): a lane variable is one thread's scalar; keys are staged in shared memory."""
 import taichi as ti
-from aat.kernels.lanes.base import NEGATIVE_INFINITY, Rows, assign, element, inline, local
+from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Rows, Scratch, Staged, assign, element, inline, local
 from aat.kernels.lanes.generate import TANH_F32
 
 
@@ -10,7 +10,7 @@ class GpuLanes:
     dynamic_tasks = False                # programs are thread groups: the device schedules them
     mask_type = ti.i32
     staged = True
-    width = 1
+    width = columns = 1
     dtype = "f32"
     scalar_name = "f32"
 
@@ -133,11 +133,35 @@ class GpuLanes:
     def scatter_plain(self, array, bases, lanes):
         assign(element(array, bases), lanes)
 
+    @inline
+    def address(self, meta, at):
+        """GPU arrays have no addresses: they are arguments."""
+        return None
+
+    @inline
+    def read_columns(self, store, n, columns, vectors, u, first, array, address, rows, column, scale):
+        value = local(self.gather(array, rows, column, self.dtype) * scale)
+        store.put_block(n * vectors + u, 1, Block([value]), first)
+
+    @inline
+    def write_columns(self, store, n, columns, vectors, u, first, factor, flagged, array, address, rows, column):
+        x = local(store.block(n * vectors + u, 1, first).values[0] * factor)
+        flagged._augassign(self.nonfinite(x), "Add")
+        self.scatter(array, rows, column, x)
+
+    @inline
+    def memory(self, array, address, start, step):
+        return Scratch(array, start, step)
+
     # -- tiles of keys ------------------------------------------------------------------------------------------
     @inline
-    def rows_in_place(self, array, meta, address_at, offset, stride, last):
+    def rows_in_place(self, array, address, offset, stride, columns, last):
         """Rows of an array; a GPU stages them."""
         return Rows(array, offset, local(stride), last)
+
+    @inline
+    def staged_rows(self, array, address, base, first, columns):
+        return Staged(array, base, first, columns)
 
     @inline
     def shared(self, count):
@@ -152,12 +176,14 @@ class GpuLanes:
         count = columns * rows
 
         @ti.func
-        def copy(src: ti.template(), offset, stride, last, dst: ti.template(), base, first, thread):
+        def copy(source: ti.template(), target: ti.template(), first, last, thread):
             for n in ti.static(range((count + threads - 1) // threads)):
                 e = n * threads + thread
                 if ti.static(count % threads == 0):
-                    dst[base + e] = src[offset + ti.min(first + e // columns, last) * stride + e % columns]
+                    at = source.offset + ti.min(first + e // columns, last) * source.stride + e % columns
+                    target.array[target.base + e] = source.array[at]
                 else:
                     if e < count:
-                        dst[base + e] = src[offset + ti.min(first + e // columns, last) * stride + e % columns]
+                        at = source.offset + ti.min(first + e // columns, last) * source.stride + e % columns
+                        target.array[target.base + e] = source.array[at]
         return copy

@@ -190,14 +190,10 @@ def test_gpu_log_and_tanh_keep_their_relative_accuracy(backend):
 def test_bitcode_matches_its_source():
     assembler = shutil.which("llvm-as-15")
     if assembler is None:
-        # The committed text must match the generator in any case; the bytes need the assembler.
-        for bits in generate.BITS:
-            for scalar in ("float", "double"):
-                text = generate.source(bits, scalar)
-                source, bitcode = generate.names(bits, scalar, text)
-                assert (generate.FOLDER / source).read_text() == text
-                assert (generate.FOLDER / bitcode).exists()
-        pytest.skip("llvm-as-15 (Debian: llvm-15) is not here: sources compared, bytes not")
+        # The committed files are those of the generator in any case; the bytes need the assembler.
+        wanted = {generate.file_name(name, text) for name, text in generate.every().items()}
+        assert {path.name for path in generate.FOLDER.iterdir()} == wanted
+        pytest.skip("llvm-as-15 (Debian: llvm-15) is not here: names compared, bytes not")
     command = [sys.executable, "-m", "aat.kernels.lanes.generate", "--check"]
     check = subprocess.run(command, capture_output=True, text=True)
     assert check.returncode == 0, check.stderr

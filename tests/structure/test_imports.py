@@ -14,7 +14,7 @@ EVERY_FILE = sources("aat", "kernels")
 FOUNDATION = {"aat.errors", "aat.env"}
 LAUNCH = FOUNDATION | {"aat.backends"}
 PLAN = LAUNCH | {"aat.tiling"}
-KERNELS = {"aat.kernels", "aat.kernels.lanes"}
+KERNELS = {"aat.kernels", "aat.kernels.lanes", "aat.kernels.parts"}
 CALL = PLAN | KERNELS | {"aat.attention", "aat.arrays", "aat.integrations"}
 CHECK = CALL | {"aat", "aat.functional", "aat.sdpa", "aat.explanation", "aat.validation"}
 MAY_IMPORT = {
@@ -36,7 +36,8 @@ MAY_IMPORT = {
     "aat.demo": CHECK,
     "aat.__main__": {"aat.cli"},
     "aat.cli": CHECK | {"aat.commands", "aat.demo", "aat.report"},
-    "aat.kernels": {"aat.kernels.lanes", "aat.tiling.base"},
+    "aat.kernels": {"aat.kernels.lanes", "aat.kernels.parts", "aat.tiling.base"},
+    "aat.kernels.parts": {"aat.kernels.lanes", "aat.tiling.base"},
     "aat.kernels.lanes": set(),
     "aat.kernels.reference": set(),
 }

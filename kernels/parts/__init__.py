@@ -1,0 +1,1 @@
+"""What several kernels are made of: the description of a launch, and straight-line pieces."""

@@ -1,0 +1,268 @@
+"""What attention kernels whose lanes are queries are made of: the description of a launch, and straight-line pieces.
+
+A program owns `rows_per_program` queries of one head and walks over the groups of keys that its rows can see.
+"""
+from dataclasses import dataclass
+from enum import IntEnum
+
+import taichi as ti
+from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Registers, Traced, assign, element, inline, local
+
+FAR = 2**30            # a window side that is open; positions stay below it, so sums fit in an int32
+
+
+class Meta(IntEnum):
+    """Places in the i32 array that describes a launch; keys[b] and q_offset[b] follow from BATCH on, in turn."""
+
+    TASK = 0           # next task (CPU)
+    NONFINITE = 1      # set to 1 when an output is not finite
+    VISITED = 2        # groups of keys visited
+    FULL = 3           # of those, groups that every row of the program sees whole
+    HEADS = 4          # query heads
+    GROUP = 5          # query heads that share a KV head
+    QUERIES = 6
+    TILES = 7          # programs that a head takes
+    TASKS = 8
+    LEFT = 9
+    RIGHT = 10
+    Q = 11             # strides of q, k, v, out over batch, head and row
+    K = 14
+    V = 17
+    O = 20
+    MASK = 23          # strides of mask and bias over batch, head, row and key
+    BIAS = 27
+    K_ADDRESS = 31     # 64-bit addresses, low word first (CPU)
+    V_ADDRESS = 33
+    Q_ADDRESS = 35
+    O_ADDRESS = 37
+    SCRATCH_ADDRESS = 39
+    STAGE_ADDRESS = 41
+    BATCH = 43
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a kernel is compiled for, besides lanes and tiles.
+
+    mask and bias: "" (absent), "rows" (differs between queries) or "keys" (the query axis has size 1).
+    bias_type: dtype of the bias, "f16", "bf16", "f32" or "f64".
+    careful: a masked key's value is not even multiplied by zero (needed when it is NaN or infinite).
+    """
+
+    d: int
+    dv: int
+    mask: str = ""
+    bias: str = ""
+    bias_type: str = "f32"
+    softcap: bool = False
+    sinks: bool = False
+    lse: bool = False
+    careful: bool = False
+
+
+def scratch_lanes(config, spec):
+    """Lane variables of scratch memory that a program (on a GPU: a thread) needs."""
+    if config.registers:
+        return 0
+    # A multiple of 128 shows LLVM that adding a small index to the base does not carry, so it need not re-extend it.
+    return -(-(config.keys_per_group + spec.d + spec.dv) * config.lane_vectors // 128) * 128
+
+
+def stage_elements(config, spec, dtype):
+    """Numbers that a CPU program needs to stage a tile of keys and values; 0 where they are read in place."""
+    return config.keys_per_tile * (spec.d + spec.dv) if config.packed or dtype in ("f16", "bf16") else 0
+
+
+class Task(Traced):
+    """One program's share: a block of rows of one head, as kernel variables. Rows past the last one repeat it."""
+
+    def __init__(self, L, config, meta, task, thread):
+        def fact(place):
+            return element(meta, place)
+
+        vectors, threads = config.lane_vectors, config.threads
+        span = L.width * vectors * threads
+        tiles = local(fact(Meta.TILES))
+        # The last rows come first: with causal they are the heaviest, and light tasks at the end balance the threads.
+        first = local((tiles - 1 - task % tiles) * span)
+        self.bh = local(task // tiles)
+        self.b, self.h = local(self.bh // fact(Meta.HEADS)), local(self.bh % fact(Meta.HEADS))
+        self.kh = local(self.h // fact(Meta.GROUP))
+        keys, offset = local(fact(Meta.BATCH + 2 * self.b)), local(fact(Meta.BATCH + 1 + 2 * self.b))
+        left, right = local(fact(Meta.LEFT)), local(fact(Meta.RIGHT))
+        last_row = local(fact(Meta.QUERIES) - 1)
+        # Keys that some row sees, and those that every row sees (aat.tiling.base.key_ranges).
+        low, high = local(first + offset), local(ti.min(first + (span - 1), last_row) + offset)
+        self.begin, self.end = self._limit(low - left, keys), self._limit(high + right + 1, keys)
+        self.full_begin, self.full_end = self._limit(high - left, keys), self._limit(low + right + 1, keys)
+        self.rows = [L.rows(first + (u * threads + thread) * L.width, last_row) for u in range(vectors)]
+        # Keys that each row sees: low <= j < high.
+        self.low = [L.affine(rows, 1, offset - left, 0, keys) for rows in self.rows]
+        self.high = [L.affine(rows, 1, offset + right + 1, 0, keys) for rows in self.rows]
+
+    def _limit(self, x, keys):
+        return local(ti.min(ti.max(x, 0), keys))
+
+
+class Assembly(Traced):
+    """The straight-line pieces of the kernel for a lane type, tile sizes and features; traced where they are called."""
+
+    def __init__(self, lanes, config, spec):
+        self.L, self.config, self.spec = lanes, config, spec
+        self.U, self.KC, self.BG = config.lane_vectors, config.keys_per_block, config.keys_per_group
+        self.scratch = scratch_lanes(config, spec)
+        self.stage = stage_elements(config, spec, lanes.dtype) if lanes.backend == "cpu" else 0
+        full, rest = divmod(spec.dv, config.columns_per_block)
+        self.column_parts = [(0, full, config.columns_per_block)]           # first column, blocks, columns of a block
+        if rest:
+            self.column_parts.append((spec.dv - rest, 1, rest))
+
+    def moved_parts(self, columns):
+        """How rows of q and out move: (first column, blocks, columns of a block), as many columns at once as lanes do.
+
+        The last block ends with the row; where it overlaps the one before, it moves the same numbers again.
+        """
+        step = self.L.columns if columns >= self.L.columns else 1
+        blocks = [(0, columns // step, step)]
+        return [*blocks, (columns - step, 1, step)] if columns % step else blocks
+
+    @inline
+    def store(self, array, address, program, thread, start, count):
+        """Lane variables of a program: registers, or a slice of its scratch memory."""
+        if self.config.registers:
+            return Registers(count, self.L.splat(0.0))
+        threads = self.config.threads
+        start = local(program * (self.scratch * threads) + thread + start * threads)
+        return self.L.memory(array, address, start, threads)
+
+    @inline
+    def task(self, meta, task, thread):
+        x = Task(self.L, self.config, meta, task, thread)
+        # Where mask and bias start for the task's rows (and for its head), once and not in every block of keys.
+        x.starts = {place: self.places(x, meta, place)
+                    for place, kind in ((Meta.BIAS, self.spec.bias), (Meta.MASK, self.spec.mask)) if kind}
+        return x
+
+    @inline
+    def places(self, x, meta, place):
+        """Where the rows of a (batch, head, row, ...) array start, by lane."""
+        base = local(x.b * element(meta, place) + x.h * element(meta, place + 1))
+        return [self.L.affine(rows, element(meta, place + 2), base) for rows in x.rows]
+
+    @inline
+    def lead(self, first):
+        """Where the loops over a group's keys start: with static indices at 0, keys before `first` weigh nothing."""
+        return 0 if self.config.registers else first
+
+    @inline
+    def keys(self, array, meta, place, address, x, columns, clamp):
+        """Keys or values of the task's KV head, read where they are; `clamp` repeats the last one behind it."""
+        last = local(x.end - 1) if clamp else None
+        offset = local(x.b * element(meta, place) + x.kh * element(meta, place + 1))
+        return self.L.rows_in_place(array, address, offset, element(meta, place + 2), columns, last)
+
+    @inline
+    def load_queries(self, Q, n, part, q, address, rows, scale):
+        """Block n of a part of the queries' columns, scaled."""
+        first, _, columns = part
+        for u in range(self.U):
+            self.L.read_columns(Q, n, columns, self.U, u, first * self.U, q, address, rows[u], first + n * columns,
+                                scale)
+
+    @inline
+    def start(self, sinks, x):
+        """Running maxima and sums before the first key."""
+        L, U = self.L, self.U
+        if not self.spec.sinks:
+            return [L.splat(NEGATIVE_INFINITY) for _ in range(U)], [L.splat(0.0) for _ in range(U)]
+        m = [L.splat(element(sinks, x.h)) for _ in range(U)]
+        return m, [L.where_equal(sink, NEGATIVE_INFINITY, L.splat(0.0), L.splat(1.0)) for sink in m]
+
+    @inline
+    def modify(self, s, first, softcap, bias, mask, meta, x):
+        """Softcap, bias and mask, in this order, on a block of scores whose first key is `first`."""
+        L, U, spec = self.L, self.U, self.spec
+        if spec.softcap:
+            for value in s.values:
+                assign(value, L.tanh(value / softcap) * softcap)
+        for name, kind, array, place in (("bias", spec.bias, bias, Meta.BIAS), ("mask", spec.mask, mask, Meta.MASK)):
+            if not kind:
+                continue
+            dtype = spec.bias_type if name == "bias" else "mask"
+            for i in range(self.KC):
+                j = local(ti.min(first + i, x.end - 1) * element(meta, place + 3))
+                # Without a query axis its stride is 0 and every lane starts at the same element.
+                shared = L.broadcast(array, L.first(x.starts[place][0]) + j, dtype) if kind == "keys" else None
+                for u in range(U):
+                    value = s.values[i * U + u]
+                    own = shared if shared is not None else L.gather(array, x.starts[place][u], j, dtype)
+                    # A bias of -inf masks, whatever the score is: NaN - inf would be NaN.
+                    hidden, otherwise = (0.0, value) if name == "mask" else (NEGATIVE_INFINITY, value + own)
+                    masked = L.where_equal(own, hidden, L.splat(NEGATIVE_INFINITY), otherwise)
+                    assign(value, masked)
+
+    @inline
+    def keep(self, s, first, x):
+        """-inf for keys outside a row's reach."""
+        for i in range(self.KC):
+            for u in range(self.U):
+                value = s.values[i * self.U + u]
+                assign(value, self.L.keep(value, first + i, x.low[u], x.high[u]))
+
+    @inline
+    def raise_maxima(self, m, s):
+        for n, value in enumerate(s.values):
+            assign(m[n % self.U], self.L.maximum(value, m[n % self.U]))
+
+    @inline
+    def bases(self, m):
+        """What scores are taken relative to: the maxima, or 0 where no key was visible yet (-inf - -inf is NaN)."""
+        return [self.L.where_equal(value, NEGATIVE_INFINITY, self.L.splat(0.0), value) for value in m]
+
+    @inline
+    def weigh(self, S, j, base, total):
+        """Scores of key j become weights; a masked one is marked by -1 where values may not be finite."""
+        L, weights = self.L, []
+        for u, s in enumerate(S.block(j, self.U).values):
+            p = L.exp_sub(s, base[u])
+            total[u]._augassign(p, "Add")
+            weights.append(L.where_equal(s, NEGATIVE_INFINITY, L.splat(-1.0), p) if self.spec.careful else p)
+        S.put_block(j, self.U, Block(weights))
+
+    @inline
+    def add_value(self, a, i, y, p):
+        """a[i] += y p for one column of one key."""
+        for u in range(self.U):
+            total = a.values[i * self.U + u]
+            if self.spec.careful:
+                kept = local(total)
+                self.L.fma(y, p.values[u], total)
+                assign(total, self.L.where_equal(p.values[u], -1.0, kept, total))
+            else:
+                self.L.fma(y, p.values[u], total)
+
+    @inline
+    def update(self, m, l, m_new, shrink, total):
+        for u in range(self.U):
+            assign(l[u], l[u] * shrink[u] + total[u])
+            assign(m[u], m_new[u])
+
+    @inline
+    def inverses(self, l):
+        """1 / l, and 0 for rows that saw no key: their sums are 0, or NaN, which the second launch settles."""
+        return [self.L.where_equal(x, 0.0, self.L.splat(0.0), self.L.splat(1.0) / x) for x in l]
+
+    @inline
+    def finish(self, A, n, part, inverse, flagged, out, address, rows):
+        """Block n of a part of the results' columns, a / l."""
+        first, _, columns = part
+        for u in range(self.U):
+            self.L.write_columns(A, n, columns, self.U, u, first * self.U, inverse[u], flagged[u], out, address,
+                                 rows[u], first + n * columns)
+
+    @inline
+    def write_lse(self, m, l, lse, meta, x):
+        L = self.L
+        for u in range(self.U):
+            value = L.where_equal(l[u], 0.0, L.splat(NEGATIVE_INFINITY), m[u] + L.log(l[u]))
+            L.scatter_plain(lse, L.affine(x.rows[u], 1, x.bh * element(meta, Meta.QUERIES)), value)
