@@ -51,6 +51,11 @@ def backend():
     return _one_of("AAT_BACKEND", value, ("auto", *BACKENDS)) if value else None
 
 
+def chosen_backend():
+    """AAT_BACKEND as it stands, unchecked: whether it changed since it was checked."""
+    return os.environ.get("AAT_BACKEND")
+
+
 def lanes():
     """AAT_LANES: None, 4, 8 or 16. A width above the host's is legal and slow: LLVM splits it."""
     value = _read("AAT_LANES")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from aat.arrays import STORAGE, give, round_into
-from aat.attention import arguments
+from aat.attention import arguments, repeated
 from aat.attention.base import Info, Result
 from aat.attention.positions import pairs_in_bounds
 from aat.attention.split import INDEX_LIMIT, run_in_parts
@@ -69,15 +69,22 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
     BackendError
         The backend cannot run this here, with each reason.
     """
+    kind = None
+    if mask is bias is sinks is kv_lens is q_offset is None and not return_info:
+        kind = repeated.kind(q, k, v, out, (causal, window, scale, softcap, score, tolerance, tiling, layout, backend,
+                                            return_lse))
+        answer = repeated.UNKNOWN if kind is None else repeated.again(kind, q, k, v, out)
+        if answer is not repeated.UNKNOWN:
+            return answer
     call = arguments.check(
         q, k, v, mask=mask, bias=bias, causal=causal, window=window, scale=scale, softcap=softcap,
         sinks=sinks, kv_lens=kv_lens, q_offset=q_offset, score=score, tolerance=tolerance, tiling=tiling,
         layout=layout, backend=backend, return_lse=return_lse, return_info=return_info, out=out)
-    return _answer(call, *execute(call))
+    return _answer(call, *execute(call, kind))
 
 
-def execute(call):
-    """Run a checked call; return (Result in canonical order and the storage of its dtype, Info)."""
+def execute(call, kind=None):
+    """Run a checked call, and keep it as `kind`; return (Result in canonical order and the storage of its dtype, Info)."""
     from aat.backends import select
 
     backend, reason = where(call)
@@ -94,6 +101,8 @@ def execute(call):
             with select.use(backend) as session:
                 result, parts = _launch(problem, session, call.config)
                 device = session.device.name
+                if kind is not None and parts == 1:
+                    repeated.keep(kind, replace(call, problem=problem), session, call.config)
         if call.kind != "device":
             result.out = _stored(problem, result.out)
         seconds = time.perf_counter() - start

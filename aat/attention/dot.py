@@ -55,6 +55,18 @@ def plan(problem, session, config=None):
             "why": "given by the caller" if config else "default for this device and these head sizes"}
 
 
+def repeatable(problem, session, config=None):
+    """What `aat.attention.repeated` keeps of a call on the CPU: a `_Launch` with its kernel and arguments, ready for
+    other arrays of the same shapes and strides. None for calls whose arrays are copied or that bring further ones."""
+    further = (problem.mask, problem.bias, problem.sinks, problem.kv_lens)
+    arrays = (problem.q, problem.k, problem.v)
+    if session.backend != "cpu" or any(x is not None for x in further) or not all(_in_place(x, True) for x in arrays):
+        return None
+    launch = _Launch(problem, session, choose(problem, session, config))
+    launch.kernel, launch.kernel_arguments = launch.prepare(False, session.standing)
+    return launch
+
+
 def run(problem, session, config=None):
     """Launch the kernel for a Problem; the Result's arrays are NumPy's, or DeviceArrays if q is one.
 
@@ -80,7 +92,8 @@ class _Launch:
         self.on_cpu = session.backend == "cpu"
         self.rows = config.rows_per_program(problem.dtype)
         self.tasks = problem.B * problem.Hq * -(-problem.Lq // self.rows)
-        self.meta_host = np.zeros(Meta.BATCH + 2 * problem.B, np.int32)
+        self.addresses = np.zeros(Meta.BATCH // 2 + problem.B, np.uint64)
+        self.meta_host = self.addresses.view(np.int32)
         self._describe()
         self._inputs()
         self._outputs()
@@ -118,7 +131,7 @@ class _Launch:
     def _address(self, at, argument):
         """Write where an argument lies; only a CPU kernel asks."""
         if self.on_cpu and isinstance(argument, np.ndarray):
-            self.meta_host[at:at + 2] = np.array([argument.ctypes.data], np.uint64).view(np.int32)
+            self.addresses[at // 2] = argument.ctypes.data
 
     def _argument(self, x, logical, unit=True):
         """(kernel argument, strides in elements) of an input; host arrays are read in place on the CPU."""
@@ -151,8 +164,8 @@ class _Launch:
         self.meta_host[Meta.O:Meta.O + 3] = strides[:3]
         self._address(Meta.O_ADDRESS, self.out_argument)
 
-    def go(self, careful):
-        """Launch, and wait until `meta` is back on the host."""
+    def prepare(self, careful, empty):
+        """(kernel, its arguments), with scratch memory from `empty(n, dtype)`."""
         from aat.kernels.attention_forward import build
         from aat.kernels.lanes import lanes_for
 
@@ -165,20 +178,25 @@ class _Launch:
 
         dtype = problem.dtype if self.on_cpu else "f32"
         kernel = session.kernel(("attention_forward", dtype, self.config, spec), make)
-        programs, scratch, stage = self._memory(spec)
+        programs, scratch, stage = self._memory(spec, empty)
         self._address(Meta.SCRATCH_ADDRESS, scratch)
         self._address(Meta.STAGE_ADDRESS, stage)
         self.meta_host[:Meta.FULL + 1] = 0
-        meta = session.array(self.meta_host)
-        arguments = self.arguments
-        with session.launching():
-            kernel(arguments["q"], arguments["k"], arguments["v"], self.out_argument,
-                   self.lse_argument if problem.return_lse else 0, arguments["mask"], arguments["bias"],
-                   arguments["sinks"], scratch, stage, meta, problem.scale, problem.softcap or 1.0, programs)
-        if not self.on_cpu:
-            session.read(meta, len(self.meta_host), self.meta_host)
+        self.meta = session.array(self.meta_host)
+        given = self.arguments
+        lse = self.lse_argument if problem.return_lse else 0
+        return kernel, (given["q"], given["k"], given["v"], self.out_argument, lse, given["mask"], given["bias"],
+                        given["sinks"], scratch, stage, self.meta, problem.scale, problem.softcap or 1.0, programs)
 
-    def _memory(self, spec):
+    def go(self, careful):
+        """Launch, and wait until `meta` is back on the host."""
+        kernel, arguments = self.prepare(careful, self.session.empty)
+        with self.session.launching():
+            kernel(*arguments)
+        if not self.on_cpu:
+            self.session.read(self.meta, len(self.meta_host), self.meta_host)
+
+    def _memory(self, spec, empty):
         """(programs, scratch argument, staging argument)."""
         from aat.kernels.parts.queries import scratch_lanes, stage_elements
 
@@ -188,15 +206,31 @@ class _Launch:
             programs = min(session.threads, self.tasks)
             number = np.dtype(np.float64 if problem.dtype == "f64" else np.float32)
             width = config.lane_width // 2 if problem.dtype == "f64" else config.lane_width
-            scratch = session.empty(programs * lanes * width, number).reshape(-1, width)
+            scratch = empty(programs * lanes * width, number).reshape(-1, width)
             staged = stage_elements(config, spec, problem.dtype)
-            return programs, scratch, session.empty(programs * staged, number) if staged else 0
+            return programs, scratch, empty(programs * staged, number) if staged else 0
         programs = min(self.tasks, GRID)
         if not lanes:
             return programs, 0, 0
         each = lanes * config.threads
         programs = max(1, min(programs, SCRATCH_BYTES // (4 * each)))
-        return programs, session.empty(programs * each, np.dtype(np.float32)), 0
+        return programs, empty(programs * each, np.dtype(np.float32)), 0
+
+    def point(self, relaunch, *arrays):
+        """Let the arguments q, k, v, out and, unless it is None, lse be other arrays; the counters start again."""
+        Meta = self.Meta
+        self.meta_host[:Meta.FULL + 1] = 0
+        places = (Meta.Q_ADDRESS, Meta.K_ADDRESS, Meta.V_ADDRESS, Meta.O_ADDRESS, None)
+        for number, (at, x) in enumerate(zip(places, arrays, strict=True)):
+            if x is not None:
+                pointer = x.ctypes.data
+                relaunch.replace(number, pointer)
+                if at is not None:
+                    self.addresses[at >> 1] = pointer
+
+    def nonfinite(self):
+        """Whether the launch wrote something that is not finite."""
+        return bool(self.meta_host[self.Meta.NONFINITE])
 
     def result(self):
         problem, session = self.problem, self.session

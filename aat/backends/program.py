@@ -137,3 +137,25 @@ def end_without_destructors():
     library = ctypes.CDLL(None)
     if hasattr(library, "on_exit"):  # glibc; macOS and musl have no handler that is told the exit status
         library.on_exit(ctypes.cast(library._exit, ctypes.c_void_p), None)
+
+
+def launch_core(kernel, arguments):
+    """(program, compiled kernel, empty launch context, kinds) of a `ti.kernel` for arguments like these.
+
+    kinds holds "template", "array", "float" or "int" for each argument.
+    """
+    primal = kernel._primal
+    traced = primal.compiled_kernels[primal.ensure_compiled(*arguments)]
+    program = _implementation().get_runtime().prog
+    compiled = program.compile_kernel(program.config(), program.get_device_caps(), traced)
+    kinds = [_kind(argument.annotation) for argument in primal.arguments]
+    return program, compiled, traced.make_launch_context(), kinds
+
+
+def _kind(annotation):
+    ti = taichi()
+    if annotation is ti.template or isinstance(annotation, ti.template):
+        return "template"
+    if isinstance(annotation, ti.types.ndarray):
+        return "array"
+    return "float" if annotation in (ti.f32, ti.f64) else "int"

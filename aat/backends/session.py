@@ -108,6 +108,8 @@ class Session:
         self._implementation = implementation
         self._program = program
         self._kernels = {}
+        self._standing: dict = {}
+        self.repeats: dict = {}  # what aat.attention.repeated keeps
         self._scopes = []
         self._ended_by = None
         self.backend = implementation.name
@@ -166,6 +168,8 @@ class Session:
         # program to free an address, which in a later program may belong to another array.
         self._ended_by = by
         self._kernels.clear()
+        self._standing.clear()
+        self.repeats.clear()
         self._scopes.clear()
         self.arena.clear()
 
@@ -199,6 +203,17 @@ class Session:
         if self.poison and n:
             self._implementation.fill(self, argument, np.nan if storage.kind == "f" else -1)
         return argument
+
+    def standing(self, n, dtype):
+        """As `empty`, but the same memory at every call for so much of it: scratch of launches that repeat."""
+        key = (n, np.dtype(dtype))
+        if key not in self._standing:
+            scopes, self._scopes = self._scopes, []  # no scope gives it back
+            try:
+                self._standing[key] = self.empty(n, dtype)
+            finally:
+                self._scopes = scopes
+        return self._standing[key]
 
     def put(self, values, logical):
         """A DeviceArray with a copy of the host array `values` (any strides) of the logical type."""

@@ -31,13 +31,13 @@ class Meta(IntEnum):
     O = 20
     MASK = 23          # strides of mask and bias over batch, head, row and key
     BIAS = 27
-    K_ADDRESS = 31     # 64-bit addresses, low word first (CPU)
-    V_ADDRESS = 33
-    Q_ADDRESS = 35
-    O_ADDRESS = 37
-    SCRATCH_ADDRESS = 39
-    STAGE_ADDRESS = 41
-    BATCH = 43
+    Q_ADDRESS = 32     # 64-bit addresses at even places, low word first (CPU)
+    K_ADDRESS = 34
+    V_ADDRESS = 36
+    O_ADDRESS = 38
+    SCRATCH_ADDRESS = 40
+    STAGE_ADDRESS = 42
+    BATCH = 44
 
 
 @dataclass(frozen=True, slots=True)
