@@ -5,7 +5,7 @@ is in aat.kernels.lanes or in the TileConfig.
 """
 import taichi as ti
 from aat.kernels.lanes.base import inline
-from aat.kernels.parts.queries import Assembly, Meta
+from aat.kernels.parts.queries import Assembly, Counts, Meta
 
 
 def build(lanes, config, spec):
@@ -44,25 +44,24 @@ def build(lanes, config, spec):
     @ti.kernel
     def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: ELEMENTS, lse: LSE, mask: MASK, bias: BIAS,
                           sinks: SINKS, scratch: SCRATCH, stage: STAGE, meta: INTS, scale: NUMBER, softcap: NUMBER,
-                          programs: ti.i32):
-        ti.loop_config(block_dim=BD)
-        for t in range(programs * BD):
+                          first: ti.i32, count: ti.i32):
+        ti.loop_config(block_dim=BD, serialize=L.serial)
+        for t in range(first * BD, (first + count) * BD):
             thread = t % BD
             program = t // BD
             k_fast = L.shared(BN * D)
             v_fast = L.shared(BN * DV)
             k_base = program * asm.stage
             v_base = program * asm.stage + (BN * D if asm.stage else 0)
-            memory = L.address(meta, Meta.SCRATCH_ADDRESS)
+            meta_address, memory = L.address(meta, Meta.META_ADDRESS), L.address(meta, Meta.SCRATCH_ADDRESS)
+            counts = asm.counts(meta, program)
             S = asm.store(scratch, memory, program, thread, 0, BG * U)                # scores, then weights  [BG, U]
             Q = asm.store(scratch, memory, program, thread, BG * U, D * U)            # scaled queries        [D, U]
             A = asm.store(scratch, memory, program, thread, (BG + D) * U, DV * U)     # weighted sums         [DV, U]
             q_address, out_address = L.address(meta, Meta.Q_ADDRESS), L.address(meta, Meta.O_ADDRESS)
             k_address, v_address = L.address(meta, Meta.K_ADDRESS), L.address(meta, Meta.V_ADDRESS)
             stage_address = L.address(meta, Meta.STAGE_ADDRESS)
-            task = program
-            if ti.static(L.dynamic_tasks):
-                task = ti.atomic_add(meta[Meta.TASK], 1)
+            task = L.first_task(meta, Meta.TASK, meta_address, program)
             while task < meta[Meta.TASKS]:
                 x = asm.task(meta, task, thread)
                 q_rows = asm.places(x, meta, Meta.Q)
@@ -149,11 +148,9 @@ def build(lanes, config, spec):
                 if ti.static(spec.lse):
                     asm.write_lse(m, l, lse, meta, x)
                 if thread == 0:
-                    ti.atomic_add(meta[Meta.VISITED], visited)
-                    ti.atomic_add(meta[Meta.FULL], whole)
-                if ti.static(L.dynamic_tasks):
-                    task = ti.atomic_add(meta[Meta.TASK], 1)
-                else:
-                    task += programs
+                    L.add_count(meta, counts + Counts.VISITED, visited)
+                    L.add_count(meta, counts + Counts.FULL, whole)
+                task = L.next_task(meta, Meta.TASK, meta_address, task, meta[Meta.PROGRAMS])
+            L.publish(meta, counts + Counts.FINISHED, meta_address)
 
     return attention_forward

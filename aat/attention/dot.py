@@ -5,9 +5,11 @@ import numpy as np
 from aat.arrays import STORAGE, span
 from aat.attention.base import Result
 from aat.attention.positions import pairs_in_bounds
+from aat.backends.relaunch import Relaunch
 from aat.errors import BackendError
 from aat.tiling.base import TileConfig, count_groups
 
+ALONE = 1 << 21                # multiply-adds below which waking a second thread takes longer than the work
 GRID = 65535                   # thread groups of a launch that every Vulkan device takes
 SCRATCH_BYTES = 256 << 20      # scratch of a GPU launch whose configuration does not fit in registers
 # A GPU thread's lane is an f32: exp has no f64 form in SPIR-V, and f64 itself is optional.
@@ -63,7 +65,7 @@ def repeatable(problem, session, config=None):
     if session.backend != "cpu" or any(x is not None for x in further) or not all(_in_place(x, True) for x in arrays):
         return None
     launch = _Launch(problem, session, choose(problem, session, config))
-    launch.kernel, launch.kernel_arguments = launch.prepare(False, session.standing)
+    launch.prepare(False, session.standing)
     return launch
 
 
@@ -77,7 +79,7 @@ def run(problem, session, config=None):
     with session.scope():
         launch = _Launch(problem, session, chosen)
         launch.go(careful=False)
-        if launch.meta_host[launch.Meta.NONFINITE]:
+        if launch.nonfinite():
             launch.go(careful=True)
         return launch.result()
 
@@ -86,17 +88,27 @@ class _Launch:
     """The kernel's arguments for one problem, kept for a second launch."""
 
     def __init__(self, problem, session, config):
-        from aat.kernels.parts.queries import Meta
+        from aat.kernels.parts.queries import PROGRAM, Counts, Meta
 
+        self.Counts, self.step = Counts, PROGRAM
         self.Meta, self.problem, self.session, self.config = Meta, problem, session, config
         self.on_cpu = session.backend == "cpu"
         self.rows = config.rows_per_program(problem.dtype)
         self.tasks = problem.B * problem.Hq * -(-problem.Lq // self.rows)
-        self.addresses = np.zeros(Meta.BATCH // 2 + problem.B, np.uint64)
+        self.programs = self._count_programs()
+        counts = -(-(Meta.BATCH + 2 * problem.B) // PROGRAM) * PROGRAM
+        self.addresses = np.zeros((counts + PROGRAM * (self.programs if self.on_cpu else 1)) // 2, np.uint64)
         self.meta_host = self.addresses.view(np.int32)
+        self.counts = self.meta_host[counts:]
+        self.meta_host[[Meta.COUNTS, Meta.PROGRAMS]] = counts, self.programs
         self._describe()
         self._inputs()
         self._outputs()
+
+    def _count_programs(self):
+        if not self.on_cpu:
+            return min(self.tasks, GRID)
+        return 1 if self.problem.multiply_adds_dense < ALONE else min(self.session.threads, self.tasks)
 
     def _describe(self):
         from aat.kernels.parts.queries import FAR
@@ -106,8 +118,9 @@ class _Launch:
         meta[Meta.TILES], meta[Meta.TASKS] = -(-problem.Lq // self.rows), self.tasks
         meta[Meta.LEFT] = FAR if problem.left is None else problem.left
         meta[Meta.RIGHT] = FAR if problem.right is None else problem.right
-        meta[Meta.BATCH::2] = problem.Lk if problem.kv_lens is None else problem.kv_lens
-        meta[Meta.BATCH + 1::2] = problem.q_offset
+        end = Meta.BATCH + 2 * problem.B
+        meta[Meta.BATCH:end:2] = problem.Lk if problem.kv_lens is None else problem.kv_lens
+        meta[Meta.BATCH + 1:end:2] = problem.q_offset
 
     def _inputs(self):
         Meta, problem, meta, session = self.Meta, self.problem, self.meta_host, self.session
@@ -165,7 +178,7 @@ class _Launch:
         self._address(Meta.O_ADDRESS, self.out_argument)
 
     def prepare(self, careful, empty):
-        """(kernel, its arguments), with scratch memory from `empty(n, dtype)`."""
+        """Make the kernel and its arguments, with scratch memory from `empty(n, dtype)`."""
         from aat.kernels.attention_forward import build
         from aat.kernels.lanes import lanes_for
 
@@ -177,54 +190,86 @@ class _Launch:
             return build(lanes_for(session.backend, width, problem.dtype, session.intrinsics), self.config, spec)
 
         dtype = problem.dtype if self.on_cpu else "f32"
-        kernel = session.kernel(("attention_forward", dtype, self.config, spec), make)
-        programs, scratch, stage = self._memory(spec, empty)
+        key = ("attention_forward", dtype, self.config, spec)
+        scratch, stage = self._memory(spec, empty)
         self._address(Meta.SCRATCH_ADDRESS, scratch)
         self._address(Meta.STAGE_ADDRESS, stage)
-        self.meta_host[:Meta.FULL + 1] = 0
+        self._restart()
         self.meta = session.array(self.meta_host)
+        self._address(Meta.META_ADDRESS, self.meta)
         given = self.arguments
         lse = self.lse_argument if problem.return_lse else 0
-        return kernel, (given["q"], given["k"], given["v"], self.out_argument, lse, given["mask"], given["bias"],
-                        given["sinks"], scratch, stage, self.meta, problem.scale, problem.softcap or 1.0, programs)
+        arguments = (given["q"], given["k"], given["v"], self.out_argument, lse, given["mask"], given["bias"],
+                     given["sinks"], scratch, stage, self.meta, problem.scale, problem.softcap or 1.0)
+        self.kernel, self.kernel_arguments = session.kernel(key, make), (*arguments, 0, self.programs)
+        if self.on_cpu:
+            self._share(key, make, arguments)
 
-    def go(self, careful):
-        """Launch, and wait until `meta` is back on the host."""
-        kernel, arguments = self.prepare(careful, self.session.empty)
+    def _share(self, key, make, arguments):
+        """One launch a program. The kernel's first launch, which compiles it, is made without tasks: two threads may not
+        do that at once."""
+        Meta, session = self.Meta, self.session
+        if session.first_launch(key):
+            self.meta_host[Meta.TASKS] = 0
+            with session.launching(counted=False):
+                self.kernel(*arguments, 0, 1)
+            self.meta_host[Meta.TASKS] = self.tasks
+            self.kernel = session.kernel(key, make)
+            self._restart()
+        self.shares = [Relaunch(self.kernel, (*arguments, program, 1)) for program in range(self.programs)]
+
+    def _restart(self):
+        self.meta_host[:self.Meta.NONFINITE + 1] = 0
+        self.counts[:] = 0
+
+    def launch(self):
+        """Run what was prepared, and wait until `meta` is back on the host."""
         with self.session.launching():
-            kernel(*arguments)
+            if self.on_cpu:
+                finished = self._finished if self.session.intrinsics else None
+                self.session.team.run([share.go for share in self.shares], finished)
+            else:
+                self.kernel(*self.kernel_arguments)
         if not self.on_cpu:
             self.session.read(self.meta, len(self.meta_host), self.meta_host)
 
+    def _finished(self, program):
+        return self.counts[program * self.step + self.Counts.FINISHED]
+
+    def go(self, careful):
+        """Prepare and launch."""
+        self.prepare(careful, self.session.empty)
+        self.launch()
+
     def _memory(self, spec, empty):
-        """(programs, scratch argument, staging argument)."""
+        """(scratch argument, staging argument)."""
         from aat.kernels.parts.queries import scratch_lanes, stage_elements
 
-        config, session, problem = self.config, self.session, self.problem
+        config, problem, programs = self.config, self.problem, self.programs
         lanes = scratch_lanes(config, spec)
         if self.on_cpu:
-            programs = min(session.threads, self.tasks)
             number = np.dtype(np.float64 if problem.dtype == "f64" else np.float32)
             width = config.lane_width // 2 if problem.dtype == "f64" else config.lane_width
             scratch = empty(programs * lanes * width, number).reshape(-1, width)
             staged = stage_elements(config, spec, problem.dtype)
-            return programs, scratch, empty(programs * staged, number) if staged else 0
-        programs = min(self.tasks, GRID)
+            return scratch, empty(programs * staged, number) if staged else 0
         if not lanes:
-            return programs, 0, 0
+            return 0, 0
         each = lanes * config.threads
-        programs = max(1, min(programs, SCRATCH_BYTES // (4 * each)))
-        return programs, empty(programs * each, np.dtype(np.float32)), 0
+        self.programs = max(1, min(programs, SCRATCH_BYTES // (4 * each)))
+        self.meta_host[self.Meta.PROGRAMS] = self.programs
+        return empty(self.programs * each, np.dtype(np.float32)), 0
 
-    def point(self, relaunch, *arrays):
+    def point(self, *arrays):
         """Let the arguments q, k, v, out and, unless it is None, lse be other arrays; the counters start again."""
         Meta = self.Meta
-        self.meta_host[:Meta.FULL + 1] = 0
+        self._restart()
         places = (Meta.Q_ADDRESS, Meta.K_ADDRESS, Meta.V_ADDRESS, Meta.O_ADDRESS, None)
         for number, (at, x) in enumerate(zip(places, arrays, strict=True)):
             if x is not None:
                 pointer = x.ctypes.data
-                relaunch.replace(number, pointer)
+                for share in self.shares:
+                    share.replace(number, pointer)
                 if at is not None:
                     self.addresses[at >> 1] = pointer
 
@@ -253,7 +298,8 @@ class _Launch:
         problem, config = self.problem, self.config
         total = self.tasks * -(-problem.Lk // config.keys_per_group)
         if total < 2**32:
-            visited, full = self.meta_host[[self.Meta.VISITED, self.Meta.FULL]].view(np.uint32).tolist()
+            mine = self.counts.view(np.uint32).reshape(-1, self.step)[:, [self.Counts.VISITED, self.Counts.FULL]]
+            visited, full = mine.sum(0, dtype=np.uint64).tolist()
             counts = {"visited": visited, "full": full, "total": total}
         else:
             counts = _counted_by_host(problem, config)

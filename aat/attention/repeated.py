@@ -12,7 +12,6 @@ import numpy as np
 
 from aat import env
 from aat.backends import select
-from aat.backends.relaunch import Relaunch
 
 MOST = 256  # kinds that a session keeps; the oldest goes first
 UNKNOWN = object()
@@ -50,7 +49,7 @@ def again(key, q, k, v, out):
         repeat = session and session.repeats.get(key)
         if repeat is None or repeat.chosen_by != env.chosen_backend():
             return UNKNOWN
-        return repeat.run(session, q, k, v, out)
+        return repeat.run(q, k, v, out)
 
 
 def keep(key, call, session, config):
@@ -79,18 +78,17 @@ def off():
 class Repeat:
     """One kind of call on the CPU, ready to run again on other arrays of the same shapes and strides."""
 
-    __slots__ = ("_launch", "_lse", "_out", "_relaunch", "chosen_by")
+    __slots__ = ("_launch", "_lse", "_out", "chosen_by")
 
     def __init__(self, call, launch):
         problem = call.problem
         self.chosen_by = env.chosen_backend()
         self._launch = launch
-        self._relaunch = Relaunch(launch.kernel, launch.kernel_arguments)
         self._out = ((*call.like.shape[:-1], problem.Dv), call.like.dtype)
         number = np.dtype(np.float64 if problem.dtype == "f64" else np.float32)
         self._lse = ((problem.B, problem.Hq, problem.Lq)[call.squeeze:], number) if call.return_lse else None
 
-    def run(self, session, q, k, v, out):
+    def run(self, q, k, v, out):
         """(out) or (out, lse) of the call, or UNKNOWN before anything was written if it must go the long way."""
         if out is None:
             out = np.empty(*self._out)
@@ -98,9 +96,8 @@ class Repeat:
             return UNKNOWN  # legal or not, the long way knows
         lse = None if self._lse is None else np.empty(*self._lse)
         launch = self._launch
-        launch.point(self._relaunch, q, k, v, out, lse)
-        with session.launching():
-            self._relaunch.go()
+        launch.point(q, k, v, out, lse)
+        launch.launch()
         if launch.nonfinite():
             return UNKNOWN
         return out if lse is None else (out, lse)

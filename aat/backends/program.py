@@ -6,6 +6,7 @@ do with it.
 """
 
 import ctypes
+import functools
 import importlib
 import os
 import sys
@@ -139,17 +140,51 @@ def end_without_destructors():
         library.on_exit(ctypes.cast(library._exit, ctypes.c_void_p), None)
 
 
-def launch_core(kernel, arguments):
-    """(program, compiled kernel, empty launch context, kinds) of a `ti.kernel` for arguments like these.
+# Program::launch_kernel(const CompiledKernelData&, LaunchContextBuilder&) as GCC and Clang spell it
+LAUNCH = "_ZN6taichi4lang7Program13launch_kernelERKNS0_18CompiledKernelDataERNS0_20LaunchContextBuilderE"
 
-    kinds holds "template", "array", "float" or "int" for each argument.
+
+@functools.cache
+def free_launch():
+    """Taichi's launch as a function of three addresses that gives up the interpreter lock, or None without its symbol.
+
+    The Python binding keeps the lock, so that two threads could not launch side by side. The symbol is one that the
+    pinned release exports on Linux.
+    """
+    taichi()
+    library = ctypes.CDLL(importlib.import_module("taichi._lib").core.__file__)
+    if sys.implementation.name != "cpython" or not hasattr(library, LAUNCH):
+        return None
+    function = getattr(library, LAUNCH)
+    function.argtypes, function.restype = [ctypes.c_void_p] * 3, None
+    return function
+
+
+def _native_address(instance):
+    """Address of the C++ object of a pybind11 instance, which follows Python's object header."""
+    return ctypes.c_void_p.from_address(id(instance) + object.__basicsize__).value
+
+
+def launcher(kernel, arguments):
+    """(launch, context, kinds) of a `ti.kernel` for arguments like these.
+
+    `launch()` runs it with the arguments that were set in the context, none so far; kinds holds "template", "array",
+    "float" or "int" for each argument.
     """
     primal = kernel._primal
     traced = primal.compiled_kernels[primal.ensure_compiled(*arguments)]
     program = _implementation().get_runtime().prog
     compiled = program.compile_kernel(program.config(), program.get_device_caps(), traced)
+    context = traced.make_launch_context()
     kinds = [_kind(argument.annotation) for argument in primal.arguments]
-    return program, compiled, traced.make_launch_context(), kinds
+    free = free_launch()
+    if free is None:
+        return functools.partial(program.launch_kernel, compiled, context), context, kinds
+    addresses = tuple(map(_native_address, (program, compiled, context)))
+
+    def launch(alive=(program, compiled, context)):  # whose addresses these are
+        free(*addresses)
+    return launch, context, kinds
 
 
 def _kind(annotation):

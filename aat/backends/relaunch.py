@@ -6,7 +6,7 @@ filled before takes 3 us, and what changed is set in it (Taichi 1.7.4, 2026-11).
 
 import numpy as np
 
-from aat.backends.program import launch_core
+from aat.backends.program import launcher
 
 
 class Relaunch:
@@ -14,12 +14,17 @@ class Relaunch:
 
     `arguments` are those of a call of `kernel`, which must have run before: arrays, numbers, and 0 for an array that
     the kernel was compiled without. The arrays stay referenced; a replaced one is the caller's to keep.
+
+    Attributes
+    ----------
+    go : callable
+        Runs it, to the end, inside `session.launching()`.
     """
 
-    __slots__ = ("_arrays", "_compiled", "_context", "_program", "_slots")
+    __slots__ = ("_arrays", "_context", "_slots", "go")
 
     def __init__(self, kernel, arguments):
-        self._program, self._compiled, self._context, kinds = launch_core(kernel, arguments)
+        self.go, self._context, kinds = launcher(kernel, arguments)
         self._arrays = [x for x in arguments if isinstance(x, np.ndarray)]
         self._slots = {}
         place = 0
@@ -40,7 +45,3 @@ class Relaunch:
         """Let argument `number` be the array of the same size at this address."""
         place, nbytes, shape = self._slots[number]
         self._context.set_arg_external_array_with_shape(place, pointer, nbytes, shape, 0)
-
-    def go(self):
-        """Run it, to the end, inside `session.launching()`."""
-        self._program.launch_kernel(self._compiled, self._context)

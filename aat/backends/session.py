@@ -12,6 +12,7 @@ from aat.backends.dtypes import from_storage, logical_name, to_storage
 from aat.backends.floating import Preserved
 from aat.backends.interrupts import Uninterrupted
 from aat.backends.memory import Arena, DeviceArray, check_elements
+from aat.backends.team import Team
 from aat.errors import BackendError
 
 
@@ -109,6 +110,8 @@ class Session:
         self._program = program
         self._kernels = {}
         self._standing: dict = {}
+        self._launched: set = set()
+        self.team = Team(threads, program.floating)
         self.repeats: dict = {}  # what aat.attention.repeated keeps
         self._scopes = []
         self._ended_by = None
@@ -167,6 +170,8 @@ class Session:
         # Blocks are dropped while their program still exists: the destructor of a ti.ndarray asks the current
         # program to free an address, which in a later program may belong to another array.
         self._ended_by = by
+        self.team.close()
+        self._launched.clear()
         self._kernels.clear()
         self._standing.clear()
         self.repeats.clear()
@@ -291,13 +296,19 @@ class Session:
 
         return first
 
-    def launching(self):
+    def first_launch(self, key):
+        """Whether the kernel of `key` has not been asked for by this before."""
+        new = key not in self._launched
+        self._launched.add(key)
+        return new
+
+    def launching(self, counted=True):
         """`with session.launching():` around each launch sets the kernels' floating-point rules.
 
         Ctrl-C waits for the end of the block; a second one does not.
         """
         self.check()
-        self.counters.launches += 1
+        self.counters.launches += counted
         return _Launch(self._program.floating)
 
     def sync(self):

@@ -89,7 +89,7 @@ class CpuLanes:
     """One vector of queries. Intrinsics take pointers, so each argument of theirs is a local variable."""
 
     backend = "cpu"
-    dynamic_tasks = True                 # programs are threads that take tasks from a counter
+    serial = True                        # a launch is one program on the calling thread: see aat.backends.team
     mask_type = ti.u8
 
     def __init__(self, lane_width, dtype, intrinsics):
@@ -290,6 +290,34 @@ class CpuLanes:
         if not self.bitcode:
             return Scratch(array, start, step)
         return AddressedMemory(self, local(address + wide(start) * self.vector_bytes))
+
+    # -- tasks --------------------------------------------------------------------------------------------------
+    @inline
+    def first_task(self, meta, at, address, program):
+        """The first task of a program: from the counter meta[at], or its own number where nothing is atomic."""
+        return self._from_counter(address, at) if self.bitcode else local(program)
+
+    @inline
+    def next_task(self, meta, at, address, task, programs):
+        return self._from_counter(address, at) if self.bitcode else local(task + programs)
+
+    def _from_counter(self, address, at):
+        task = local(0)
+        self._call("next_task", local(address + 4 * at), task)
+        return task
+
+    @inline
+    def add_count(self, meta, at, value):
+        """Add to a counter that belongs to the program."""
+        assign(element(meta, at), element(meta, at) + value)
+
+    @inline
+    def publish(self, meta, at, address):
+        """meta[at] = 1, seen by others after all that was written before."""
+        if self.bitcode:
+            self._call("publish", local(address + 4 * wide(at)))
+        else:
+            assign(element(meta, at), 1)
 
     # -- tiles of keys ------------------------------------------------------------------------------------------
     @inline

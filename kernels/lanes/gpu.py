@@ -7,7 +7,7 @@ from aat.kernels.lanes.generate import TANH_F32
 class GpuLanes:
     """One query a thread. Arrays hold f32 (16-bit data is widened when it is copied to the device) and i32 masks."""
 
-    dynamic_tasks = False                # programs are thread groups: the device schedules them
+    serial = False                       # programs are thread groups: the device schedules them
     mask_type = ti.i32
     staged = True
     width = columns = 1
@@ -152,6 +152,24 @@ class GpuLanes:
     @inline
     def memory(self, array, address, start, step):
         return Scratch(array, start, step)
+
+    # -- tasks --------------------------------------------------------------------------------------------------
+    @inline
+    def first_task(self, meta, at, address, program):
+        return local(program)
+
+    @inline
+    def next_task(self, meta, at, address, task, programs):
+        return local(task + programs)
+
+    @inline
+    def add_count(self, meta, at, value):
+        """Add to a counter that all programs share."""
+        ti.atomic_add(element(meta, at), value)
+
+    @inline
+    def publish(self, meta, at, address):
+        """Nothing: a launch ends for the host when it waits for it."""
 
     # -- tiles of keys ------------------------------------------------------------------------------------------
     @inline

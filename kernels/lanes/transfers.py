@@ -149,6 +149,18 @@ def _store_lanes(e, address, index, x):
     return []
 
 
+def _next_task(e, address):
+    """The number at an address, which is raised by 1 in the same instant."""
+    pointer = _pointer(e, e.load(address, "i64"), "i32")
+    return e.emit(f"atomicrmw add i32* {pointer}, i32 1 seq_cst")
+
+
+def _publish(e, address):
+    """1 to an address, after everything that was written before."""
+    e.lines.append(f"  store atomic i32 1, i32* {_pointer(e, e.load(address, 'i64'), 'i32')} release, align 4")
+    return []
+
+
 def table(scalar, width):
     """{name: (argument kinds, result kinds, body)}, kinds as generate._function has them.
 
@@ -161,6 +173,8 @@ def table(scalar, width):
         "load": ("aa", "s", _load),
         "load_lanes": ("aa", "v", _load_lanes),
         "store_lanes": ("aav", "", _store_lanes),
+        "next_task": ("a", "j", _next_task),
+        "publish": ("a", "", _publish),
     }
     for dtype in CONVERTED[scalar]:
         found[f"read_columns_{dtype}"] = ("abasaa", "", _read_columns(dtype))

@@ -16,8 +16,8 @@ class Meta(IntEnum):
 
     TASK = 0           # next task (CPU)
     NONFINITE = 1      # set to 1 when an output is not finite
-    VISITED = 2        # groups of keys visited
-    FULL = 3           # of those, groups that every row of the program sees whole
+    COUNTS = 2         # where a program's counts stand: Counts, PROGRAM places a program (CPU; a GPU has one for all)
+    PROGRAMS = 3
     HEADS = 4          # query heads
     GROUP = 5          # query heads that share a KV head
     QUERIES = 6
@@ -37,7 +37,19 @@ class Meta(IntEnum):
     O_ADDRESS = 38
     SCRATCH_ADDRESS = 40
     STAGE_ADDRESS = 42
-    BATCH = 44
+    META_ADDRESS = 44
+    BATCH = 46
+
+
+PROGRAM = 16           # a cache line
+
+
+class Counts(IntEnum):
+    """What a program counts, from its place on."""
+
+    VISITED = 0        # groups of keys visited
+    FULL = 1           # of those, groups that every row of the program sees whole
+    FINISHED = 2       # 1 when everything is written (CPU)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +146,12 @@ class Assembly(Traced):
         threads = self.config.threads
         start = local(program * (self.scratch * threads) + thread + start * threads)
         return self.L.memory(array, address, start, threads)
+
+    @inline
+    def counts(self, meta, program):
+        """Where a program counts: a place of its own on the CPU, one for all on a GPU, whose adds are atomic."""
+        place = local(element(meta, Meta.COUNTS))
+        return local(place + PROGRAM * program) if self.L.serial else place
 
     @inline
     def task(self, meta, task, thread):

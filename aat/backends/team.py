@@ -1,0 +1,102 @@
+"""How do several threads run one CPU kernel?
+
+Taichi's own pool wakes all its threads and puts the calling one to sleep, which takes 65 to 150 us a launch on a virtual
+machine (2026-11). Here the calling thread starts at once with the first share of the work, while helpers wake up; one
+that comes too late is not waited for. Shares take tasks from a common counter, so it does not matter who is late. A
+kernel is launched without the interpreter lock, on the calling thread (`ti.loop_config(serialize=True)`).
+"""
+
+import queue
+import threading
+import time
+
+
+class Team:
+    """The calling thread and `size - 1` helpers, started when they are first needed.
+
+    Parameters
+    ----------
+    size : int
+    floating : FloatingEnvironment
+        The rules under which helpers compute; the calling thread is the caller's business.
+    """
+
+    def __init__(self, size, floating):
+        self.size = size
+        self._floating = floating
+        self._helpers = []
+
+    def run(self, shares, finished=None):
+        """Run every share, a callable without arguments: the first here, the others on helpers, or nowhere.
+
+        A helper that has not begun when the first share ends is called off: the tasks are done by then.
+        `finished(n)` may tell earlier than its return that share n has written its last result. Raises what a share
+        raised, after all have ended.
+        """
+        jobs = [_Job(share) for share in shares[1:]]
+        while len(self._helpers) < len(jobs):
+            self._helpers.append(_Helper(self._floating, len(self._helpers) + 1))
+        for helper, job in zip(self._helpers, jobs, strict=False):
+            helper.jobs.put(job)
+        try:
+            shares[0]()
+        finally:
+            for n, job in enumerate(jobs, 1):
+                while not (job.call_off() or job.done or (finished and finished(n))):
+                    time.sleep(0)  # gives up the interpreter lock, which a helper needs to begin and to end
+        for job in jobs:
+            if job.error is not None:
+                raise job.error
+
+    def close(self):
+        """Let the helpers end."""
+        for helper in self._helpers:
+            helper.jobs.put(None)
+        self._helpers = []
+
+
+class _Job:
+    """One share, which is either run by its helper or called off: who pops the ticket decides."""
+
+    __slots__ = ("_off", "_ticket", "done", "error", "share")
+
+    def __init__(self, share):
+        self.share = share
+        self.done = False
+        self.error = None
+        self._ticket = [True]
+        self._off = False
+
+    def call_off(self):
+        """Whether nobody runs the share, now or later."""
+        self._off = self._off or self._taken()
+        return self._off
+
+    def _taken(self):
+        try:
+            return self._ticket.pop()
+        except IndexError:
+            return False
+
+    def work(self):
+        if self._taken():
+            try:
+                self.share()
+            except BaseException as error:  # whatever it is, it belongs to the caller of `run`
+                self.error = error
+            finally:
+                self.done = True
+
+
+class _Helper:
+    """A thread that waits for jobs. A daemon: it never keeps a process from ending."""
+
+    def __init__(self, floating, number):
+        self.jobs = queue.SimpleQueue()
+        self._floating = floating
+        threading.Thread(target=self._work, name=f"aat-{number}", daemon=True).start()
+
+    def _work(self):
+        self._floating.set()
+        while (job := self.jobs.get()) is not None:
+            job.work()
