@@ -6,6 +6,7 @@ import sys
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 
+from aat.commands.keep import BadInput, Keeper
 from aat.commands.progress import Progress
 from aat.validation import regression
 from aat.validation.regression import LIMIT, REPEATS, CompareError, Comparison, Process, choose_cases, compare
@@ -55,15 +56,18 @@ def _positive(text):
 def run(argv=None):
     """Compare, print, and return the exit status; what was compared before a failure or Ctrl-C is printed and kept."""
     given = parser().parse_args(argv)
-    pair, results, status = (), [], None
+    pair, results, status, keeper = (), [], None, None
     try:
+        keeper = Keeper("aat compare", given.records, spill=False)
         root = repository()
         pair = resolve(root, given.base, given.head)
         declared = regression.declarations(
             trailers(root, pair[0].commit, pair[1].commit, regression.TRAILER) + given.declare)
         for result in _compared(root, pair, declared, given):
             results.append(result)
-    except (CompareError, WorktreeError) as error:
+            if keeper.path and result.ratios:
+                keeper.add(regression.records(result, pair))
+    except (BadInput, CompareError, WorktreeError) as error:
         print(f"aat compare: {error}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
@@ -71,8 +75,8 @@ def run(argv=None):
         status = 130
     if results:
         print(json.dumps(facts(pair, results), indent=2) if given.json else table(pair, results))
-        if given.records and not _keep(given.records, pair, results):
-            status = status or 2
+    if keeper is not None:
+        status = status or keeper.close()
     return status or (0 if all(result.ok for result in results) else 1)
 
 
@@ -126,16 +130,3 @@ def _lines(result):
 def _interval(ratio):
     low, median, high = ratio
     return f"{median:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _keep(path, pair, results):
-    """Append the records; False, with one line on stderr, if the file cannot be written."""
-    from aat.report.record import append
-
-    try:
-        append(path, [record for result in results if result.ratios for record in regression.records(result, pair)])
-    except OSError as error:
-        print(f"aat compare: records: {path!r} cannot be written: {error.strerror}; the results are those above",
-              file=sys.stderr)
-        return False
-    return True

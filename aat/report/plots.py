@@ -29,13 +29,14 @@ def figures(records):
     """Every figure of some records, in the order of the page; without matplotlib all are left out."""
     shown = view.latest(records)
     full = view.at_full_width(shown)
+    theirs = [record for record in shown if record.provider != "aat"]
     names = view.backends(shown) or ["cpu"]
     recipes = [
         *((f"speed-{name}", f"Speed against sequence length, {name}", lambda name=name: _speed(full, name))
           for name in names),
         *((f"roofline-{name}", f"Roofline of {name}", lambda name=name: _roofline(full, name))
           for name in names),
-        ("error", "Error against budget", lambda: _error(shown)),
+        ("error", "Error against budget", lambda: _error(view.checks(records) + theirs)),
         ("scaling", "Scaling in threads", lambda: _scaling(shown)),
         ("tiles", "What a launch visits", lambda: tiles.draw(shown)),
         ("history", "History over commits", lambda: _history(records)),
