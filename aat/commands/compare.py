@@ -40,7 +40,10 @@ def parser():
     top.add_argument("--declare", action="append", default=[], metavar="'COUNT CASE: REASON'",
                      help="a growth that is meant, where there is no commit message yet")
     top.add_argument("--rounds", type=_positive, default=regression.ROUNDS, metavar="N",
-                     help="rounds of base, head, head, base a repeat (default: %(default)s)")
+                     help="the fewest rounds of base, head, head, base of a repeat (default: %(default)s)")
+    top.add_argument("--seconds", type=float, default=regression.SECONDS, metavar="S",
+                     help="a case's rounds are repeated until its interval is narrow or S seconds are gone "
+                          "(default: %(default)g)")
     top.add_argument("--records", metavar="FILE", help="append a record of each side to FILE, as `aat bench` does")
     top.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     return top
@@ -90,7 +93,8 @@ def _compared(root, pair, declared, given):
         for case, reason in choose_cases(before, after, given.cases):
             bar.doing(case)
             yield (Comparison(case, skipped=reason) if reason else
-                   compare(before, after, case, given.backend, declared, rounds=given.rounds))
+                   compare(before, after, case, given.backend, declared, rounds=given.rounds,
+                           seconds=given.seconds))
             bar.step()
 
 
