@@ -30,7 +30,8 @@ def figures(records):
     shown = view.latest(records)
     full = view.at_full_width(shown)
     theirs = [record for record in shown if record.provider != "aat"]
-    names = view.backends(shown) or ["cpu"]
+    # a backend that was checked and never timed, the reference or a software device, has no speed to draw
+    names = view.backends([record for record in shown if record.timed]) or ["cpu"]
     recipes = [
         *((f"speed-{name}", f"Speed against sequence length, {name}", lambda name=name: _speed(full, name))
           for name in names),
