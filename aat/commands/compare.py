@@ -22,7 +22,9 @@ trailer in a commit message of BASE..HEAD:
 
 examples:
   aat compare main                      the working tree (or HEAD, if nothing is uncommitted) against main
-  aat compare v0.1.0 v0.2.0 --cases causal-2048 decode-4096
+  aat compare v0.1.0 v0.2.0 --cases causal-2048 decode-4096    two commits, two cases, about a minute
+
+All cases take about ten minutes; --cases makes it shorter. Records hold both sides.
 
 exit status: 0 nothing grew or slowed down, 1 something did, 2 the comparison could not be made
 """
@@ -108,11 +110,12 @@ def facts(pair, results):
 def table(pair, results):
     """The outcome as text: a line a case, and under it what speaks against it."""
     before, after = (f"{side.label} ({side.commit[:10]})" for side in pair)
+    width = 2 + max(len("case"), *(len(result.case) for result in results))
     lines = [f"BASE {before}", f"HEAD {after}", "",
-             f"{'case':18}{'backend':9}{'error/budget':>13}{'BASE ms':>10}{'HEAD ms':>10}  "
+             f"{'case':{width}}{'backend':9}{'error/budget':>13}{'BASE ms':>10}{'HEAD ms':>10}  "
              f"{'HEAD/BASE [95 %]':25}{'BASE/BASE [95 %]':25}"]
     for result in results:
-        lines += _lines(result)
+        lines += [line.rstrip() for line in _lines(result, width)]
     failed = [result.case for result in results if not result.ok]
     ran = [result for result in results if not result.skipped]
     lines += ["", f"FAILED: {', '.join(failed)}" if failed else
@@ -120,10 +123,10 @@ def table(pair, results):
     return "\n".join(lines)
 
 
-def _lines(result):
+def _lines(result, width):
     if result.skipped:
-        return [f"{result.case:18}skipped: {result.skipped}"]
-    head = f"{result.case:18}{result.backend:9}{max(side['ratio'] for side in result.verdicts.values()):>13.3f}"
+        return [f"{result.case:{width}}skipped: {result.skipped}"]
+    head = f"{result.case:{width}}{result.backend:9}{max(side['ratio'] for side in result.verdicts.values()):>13.3f}"
     if result.ratios:
         before, after = (f"{result.percentiles[side][1] * 1e3:10.3f}" for side in ("base", "head"))
         head += f"{before}{after}  {_interval(result.ratios[-1]):25}{_interval(result.control):25}"

@@ -6,9 +6,17 @@ import sys
 
 from aat.report.record import append, line, read
 
+MOST_PROBLEMS = 3
+
 
 class BadInput(ValueError):
     """What was asked for cannot be done; its text is the one line that is said."""
+
+
+def brief(problems):
+    """The first of a file's problems, and how many more there are: one broken file has thousands."""
+    rest = len(problems) - MOST_PROBLEMS
+    return problems[:MOST_PROBLEMS] + ([f"{rest} more lines of the file are no records; skipped"] if rest > 0 else [])
 
 
 class Keeper:
@@ -58,6 +66,7 @@ class Keeper:
             return
         known, problems = read(self.path)
         if problems and not known:
-            raise BadInput(f"--records: {problems[0]}; expected a file of records, choose another")
-        for problem in problems:
+            raise BadInput(f"--records: expected a file of records, got {self.path!r}, none of whose lines is one "
+                           f"({problems[0].removesuffix('; skipped')}); choose another")
+        for problem in brief(problems):
             sys.stderr.write(f"{self.command}: {problem}\n")

@@ -223,6 +223,20 @@ def test_without_records_the_command_says_so(tmp_path, capsys, content):
     assert not (tmp_path / "out.html").exists()
 
 
+def test_a_foreign_file_is_one_line_and_a_broken_one_is_brief(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(plots, "find_spec", lambda name: None)
+    source = tmp_path / "records.jsonl"
+    source.write_text("a,b\n" * 50)
+    given = ["--records", str(source), "--out", str(tmp_path / "out.html")]
+    assert report.run(given) == 2
+    said, = capsys.readouterr().err.splitlines()
+    assert "got none (" in said and "records.jsonl:1: not a line of JSON" in said
+    record.append(source, [fake("plain")])
+    assert report.run(given) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "aat report: 47 more lines of the file are no records; skipped"
+    assert (tmp_path / "out.html").read_text().count('class="problem"') == 4
+
+
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(plots, "find_spec", lambda name: None)
     record.append(tmp_path / "r.jsonl", [fake("plain")])
