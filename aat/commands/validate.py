@@ -14,7 +14,7 @@ EPILOG = """\
 examples:
   aat validate                     every backend that can run here
   aat validate --backend vulkan    that one; it fails if it cannot run
-  aat validate --quick             every feature once: seconds on a CPU
+  aat validate --quick             every feature once: seconds on a CPU, a minute with a software GPU
 
 Each case is computed by the backend and by a float64 reference of plain loops, and every element is held against its
 own error budget; then come the laws that attention obeys whatever computes it (order of keys, merging of parts, ...).
