@@ -18,6 +18,7 @@ from aat.validation import peaks
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("aat.commands.progress.EVERY", 1e9)  # on a busy machine its lines stand among the others
     monkeypatch.setattr(peaks, "measure_peaks", lambda backend: peaks.Peaks(100.0, 80.0, 10.0))
 
 

@@ -87,6 +87,7 @@ def project(tmp_path, monkeypatch):
     git(folder, "init", "-q", "-b", "main")
     commit(folder, "First", **FILES)
     monkeypatch.chdir(folder)
+    monkeypatch.setattr("aat.commands.progress.EVERY", 1e9)  # on a busy machine its lines stand among the others
     # pip takes seconds; `really_built` below puts it back
     monkeypatch.setattr(worktrees, "_install", lambda source, site: shutil.copytree(source / "aat", site / "aat"))
     yield folder

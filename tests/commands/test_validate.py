@@ -19,6 +19,11 @@ def elsewhere(monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def silent(monkeypatch):
+    monkeypatch.setattr("aat.commands.progress.EVERY", 1e9)  # on a busy machine its lines stand among the others
+
+
+@pytest.fixture
 def few(monkeypatch):
     """A plan of two cases and a law."""
     monkeypatch.setattr(acceptance, "plan", lambda **options: [
@@ -103,7 +108,7 @@ def test_a_place_that_takes_no_records_is_status_2(tmp_path, capsys):
     assert (tmp_path / "table.csv").read_text() == "case,seconds\n"
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("few", "silent")
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_full_disk_loses_nothing(capsys):
     assert aat_validate("--records", "/dev/full") == 2
