@@ -35,7 +35,11 @@ bench: $(VENV)/.ready-dev system  ## check and time the bench cases (ARGS='--pee
 	@$(BIN)/aat bench --records $(RECORDS) $(ARGS)
 
 report: $(VENV)/.ready-dev system  ## one HTML page from what was measured; measures first where nothing was
-	@test -s $(RECORDS) || $(BIN)/aat bench --records $(RECORDS) --peers numpy --seconds 0.5
+	@test -s $(RECORDS) || { \
+	  $(BIN)/aat validate --quick --records $(RECORDS) && \
+	  $(BIN)/aat bench --records $(RECORDS) --peers numpy --seconds 0.5 && \
+	  AAT_NUM_THREADS=1 $(BIN)/aat bench causal-2048 --backend cpu --records $(RECORDS) --seconds 0.5; \
+	} || test $$? = 1  # a failed check is on the page
 	@$(BIN)/aat report --records $(RECORDS) --out $(REPORT) $(ARGS)
 
 lint: $(VENV)/.ready-dev  ## ruff and mypy

@@ -3,9 +3,10 @@
 import argparse
 import sys
 
+from aat.commands.keep import BadInput, Keeper
 from aat.commands.progress import Progress
 from aat.errors import BackendError
-from aat.report.record import DEFAULT_FILE, Record, append, line, read
+from aat.report.record import DEFAULT_FILE, FAILED, UNSUPPORTED, line
 
 BACKENDS = ("auto", "cpu", "vulkan", "cuda", "reference")
 EPILOG = """\
@@ -19,12 +20,9 @@ A case is timed only after its result was checked against a float64 reference. R
 interleaved rounds with 95 % bootstrap intervals; below 1, aat takes less time. "A/A" is aat against itself: what lies
 within it is noise. docs/benchmarks.md says how it is measured.
 
-exit status: 0 measured, 1 a check failed (such a case has no time), 2 bad input or nothing can run here.
+exit status: 0 measured, 1 a check failed (such a case has a record with the reason and without times), 2 bad input,
+nothing can run here, or the records could not be kept where they were to go.
 """
-
-
-class BadInput(ValueError):
-    """What was asked for cannot be done; its text is the one line that is said."""
 
 
 def parser():
@@ -88,8 +86,8 @@ class _Bench:
             from aat.report import tracking
 
             tracking.check(given.mlflow)  # now, not after an hour of measuring
-        _writable(given.records)
-        self.records, self.failures, self.lost = [], [], ""
+        self.keeper = Keeper("aat bench", given.records)
+        self.records, self.failures = [], []
 
     def run(self):
         from aat.validation.peaks import Peaks, measure_peaks
@@ -103,14 +101,15 @@ class _Bench:
                     roofs = roofs.best(measure_peaks(self.backend))
                     self._measure(case, roofs, bar)
             except KeyboardInterrupt:
-                sys.stderr.write(f"aat bench: stopped; {len(self.records)} records are kept\n")
+                sys.stderr.write(f"aat bench: stopped; {self.keeper.kept} records are kept in {self.given.records}\n")
                 self._show()
+                self.keeper.close()
                 return 130
         self._show()
         return self._finish()
 
     def _measure(self, case, peaks, bar):
-        from aat.validation.measure import NotChecked, measure
+        from aat.validation.measure import NotChecked, measure, untimed
 
         at = 0.0
 
@@ -124,32 +123,22 @@ class _Bench:
                           progress=progress)
         except NotChecked as error:
             self.failures.append(str(error))
-            new = []
+            verdict = error.verdict
+            new = [untimed(case.name, self.backend, FAILED, f"check failed: {'; '.join(verdict.reasons)}",
+                           dtype=case.dtype, error=verdict.error, budget=verdict.budget)]
         except BackendError as error:
-            new = [Record(case.name, self.backend, reason=str(error).replace("\n", " "), dtype=case.dtype)]
+            new = [untimed(case.name, self.backend, UNSUPPORTED, "; ".join(error.reasons), dtype=case.dtype)]
         bar.step(1 - at)
-        self._keep(new)
-
-    def _keep(self, new):
         self.records += new
-        if not self.lost:
-            try:
-                append(self.given.records, new)
-                return
-            except OSError as error:
-                self.lost = f"{self.given.records}: {error.strerror or error}"
-        # the file would not take them: stdout is what is left
-        for record in new:
-            sys.stdout.write(line(record))
-        sys.stdout.flush()
+        self.keeper.add(new)
 
     def _show(self):
         from aat.report import table
 
         if self.given.json:
-            if not self.lost:
+            if not self.keeper.lost:
                 sys.stdout.write("".join(map(line, self.records)))
-        elif self.records and not self.lost:
+        elif self.records and not self.keeper.lost:
             print(table.text(self.records))
         for failure in self.failures:
             sys.stderr.write(f"aat bench: {failure}\n")
@@ -164,10 +153,7 @@ class _Bench:
             except tracking.TrackingError as error:
                 sys.stderr.write(f"aat bench: --mlflow: {error}; the records are in {self.given.records}\n")
                 status = 2
-        if self.lost:
-            sys.stderr.write(f"aat bench: {self.lost}; the records that it did not take were printed as JSON\n")
-            status = 2
-        return status
+        return self.keeper.close() or status
 
 
 def _peers(text):
@@ -180,17 +166,3 @@ def _peers(text):
     if unknown:
         raise BadInput(f"--peers: expected all, none or some of {', '.join(PEERS)}, got {', '.join(unknown)}")
     return names
-
-
-def _writable(path):
-    """Refuse, before anything is measured, a file that records cannot go to; say which of its lines are none."""
-    try:
-        append(path, [])
-    except OSError as error:
-        raise BadInput(f"--records: expected a file that can be written, got {path!r}: {error.strerror}") from None
-    known, problems = read(path)
-    if problems and not known:
-        raise BadInput(f"--records: {problems[0]}; expected a file of records, choose another")
-    for problem in problems:
-        sys.stderr.write(f"aat bench: {problem}\n")
-

@@ -6,6 +6,7 @@ import sys
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 
+from aat.commands.keep import BadInput, Keeper
 from aat.commands.progress import Progress
 from aat.validation import regression
 from aat.validation.regression import LIMIT, REPEATS, CompareError, Comparison, Process, choose_cases, compare
@@ -21,7 +22,9 @@ trailer in a commit message of BASE..HEAD:
 
 examples:
   aat compare main                      the working tree (or HEAD, if nothing is uncommitted) against main
-  aat compare v0.1.0 v0.2.0 --cases causal-2048 decode-4096
+  aat compare v0.1.0 v0.2.0 --cases causal-2048 decode-4096    two commits, two cases, about a minute
+
+All cases take about ten minutes; --cases makes it shorter. Records hold both sides.
 
 exit status: 0 nothing grew or slowed down, 1 something did, 2 the comparison could not be made
 """
@@ -39,7 +42,10 @@ def parser():
     top.add_argument("--declare", action="append", default=[], metavar="'COUNT CASE: REASON'",
                      help="a growth that is meant, where there is no commit message yet")
     top.add_argument("--rounds", type=_positive, default=regression.ROUNDS, metavar="N",
-                     help="rounds of base, head, head, base a repeat (default: %(default)s)")
+                     help="the fewest rounds of base, head, head, base of a repeat (default: %(default)s)")
+    top.add_argument("--seconds", type=float, default=regression.SECONDS, metavar="S",
+                     help="a case's rounds are repeated until its interval is narrow or S seconds are gone "
+                          "(default: %(default)g)")
     top.add_argument("--records", metavar="FILE", help="append a record of each side to FILE, as `aat bench` does")
     top.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     return top
@@ -55,15 +61,18 @@ def _positive(text):
 def run(argv=None):
     """Compare, print, and return the exit status; what was compared before a failure or Ctrl-C is printed and kept."""
     given = parser().parse_args(argv)
-    pair, results, status = (), [], None
+    pair, results, status, keeper = (), [], None, None
     try:
+        keeper = Keeper("aat compare", given.records, spill=False)
         root = repository()
         pair = resolve(root, given.base, given.head)
         declared = regression.declarations(
             trailers(root, pair[0].commit, pair[1].commit, regression.TRAILER) + given.declare)
         for result in _compared(root, pair, declared, given):
             results.append(result)
-    except (CompareError, WorktreeError) as error:
+            if keeper.path and result.ratios:
+                keeper.add(regression.records(result, pair))
+    except (BadInput, CompareError, WorktreeError) as error:
         print(f"aat compare: {error}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
@@ -71,8 +80,8 @@ def run(argv=None):
         status = 130
     if results:
         print(json.dumps(facts(pair, results), indent=2) if given.json else table(pair, results))
-        if given.records and not _keep(given.records, pair, results):
-            status = status or 2
+    if keeper is not None:
+        status = status or keeper.close()
     return status or (0 if all(result.ok for result in results) else 1)
 
 
@@ -86,7 +95,8 @@ def _compared(root, pair, declared, given):
         for case, reason in choose_cases(before, after, given.cases):
             bar.doing(case)
             yield (Comparison(case, skipped=reason) if reason else
-                   compare(before, after, case, given.backend, declared, rounds=given.rounds))
+                   compare(before, after, case, given.backend, declared, rounds=given.rounds,
+                           seconds=given.seconds))
             bar.step()
 
 
@@ -100,11 +110,12 @@ def facts(pair, results):
 def table(pair, results):
     """The outcome as text: a line a case, and under it what speaks against it."""
     before, after = (f"{side.label} ({side.commit[:10]})" for side in pair)
+    width = 2 + max(len("case"), *(len(result.case) for result in results))
     lines = [f"BASE {before}", f"HEAD {after}", "",
-             f"{'case':18}{'backend':9}{'error/budget':>13}{'BASE ms':>10}{'HEAD ms':>10}  "
+             f"{'case':{width}}{'backend':9}{'error/budget':>13}{'BASE ms':>10}{'HEAD ms':>10}  "
              f"{'HEAD/BASE [95 %]':25}{'BASE/BASE [95 %]':25}"]
     for result in results:
-        lines += _lines(result)
+        lines += [line.rstrip() for line in _lines(result, width)]
     failed = [result.case for result in results if not result.ok]
     ran = [result for result in results if not result.skipped]
     lines += ["", f"FAILED: {', '.join(failed)}" if failed else
@@ -112,10 +123,10 @@ def table(pair, results):
     return "\n".join(lines)
 
 
-def _lines(result):
+def _lines(result, width):
     if result.skipped:
-        return [f"{result.case:18}skipped: {result.skipped}"]
-    head = f"{result.case:18}{result.backend:9}{max(side['ratio'] for side in result.verdicts.values()):>13.3f}"
+        return [f"{result.case:{width}}skipped: {result.skipped}"]
+    head = f"{result.case:{width}}{result.backend:9}{max(side['ratio'] for side in result.verdicts.values()):>13.3f}"
     if result.ratios:
         before, after = (f"{result.percentiles[side][1] * 1e3:10.3f}" for side in ("base", "head"))
         head += f"{before}{after}  {_interval(result.ratios[-1]):25}{_interval(result.control):25}"
@@ -126,16 +137,3 @@ def _lines(result):
 def _interval(ratio):
     low, median, high = ratio
     return f"{median:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _keep(path, pair, results):
-    """Append the records; False, with one line on stderr, if the file cannot be written."""
-    from aat.report.record import append
-
-    try:
-        append(path, [record for result in results if result.ratios for record in regression.records(result, pair)])
-    except OSError as error:
-        print(f"aat compare: records: {path!r} cannot be written: {error.strerror}; the results are those above",
-              file=sys.stderr)
-        return False
-    return True

@@ -23,7 +23,7 @@ def parser():
     top = argparse.ArgumentParser(
         prog="aat profile", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG,
         description="Split one call into its phases and place its kernel under the measured roofs.")
-    top.add_argument("case", metavar="CASE", help="a name of aat/validation/cases.py, such as causal-2048")
+    top.add_argument("case", metavar="CASE", help="a case, such as causal-2048; `aat bench --list` has all names")
     top.add_argument("--backend", default="auto", choices=("auto", "cpu", "vulkan", "cuda"), help="default: auto")
     top.add_argument("--seconds", type=float, default=3.0, help="how long to measure (default: %(default)s)")
     top.add_argument("--trace", metavar="FILE", help="write a Chrome trace of the calls to FILE")

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from aat.commands.keep import brief
 from aat.report.record import DEFAULT_FILE, RecordError, read
 
 
@@ -11,8 +12,8 @@ def parser():
     """The arguments of `aat report`."""
     p = argparse.ArgumentParser(
         prog="aat report",
-        description="Write one HTML page with tables and figures from the records of `aat bench`. It needs "
-                    "nothing beside itself: no network, no other file.",
+        description="Write one HTML page with tables and figures from the records of `aat bench` and "
+                    "`aat validate`. It needs nothing beside itself: no network, no other file.",
         epilog="exit status: 0 the page is written, 2 there are no records or the page cannot be written")
     p.add_argument("--records", default=DEFAULT_FILE, metavar="FILE", help="records to read (default: %(default)s)")
     p.add_argument("--out", default="report.html", metavar="FILE", help="page to write (default: %(default)s)")
@@ -25,14 +26,15 @@ def run(argv=None):
     args = parser().parse_args(argv)
     try:
         records, problems = read(args.records)
-        for problem in problems:
-            print(f"aat report: {problem}", file=sys.stderr)
         if not records:
-            raise RecordError(f"records: expected at least one in {args.records!r}, got none; "
+            why = f" ({problems[0].removesuffix('; skipped')})" if problems else ""
+            raise RecordError(f"records: expected at least one in {args.records!r}, got none{why}; "
                               "`aat bench` measures some")
     except RecordError as error:
         print(f"aat report: {error}", file=sys.stderr)
         return 2
+    for problem in brief(problems):
+        print(f"aat report: {problem}", file=sys.stderr)
     return _write(args, records, problems)
 
 
@@ -41,7 +43,7 @@ def _write(args, records, problems):
 
     drawn = plots.figures(records)
     try:
-        page.write(args.out, page.html(records, problems, drawn))
+        page.write(args.out, page.html(records, brief(problems), drawn))
     except OSError as error:
         print(f"aat report: --out: expected a file that can be written, got {args.out!r}: {error.strerror}; "
               "the records are untouched", file=sys.stderr)

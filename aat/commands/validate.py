@@ -5,20 +5,24 @@ import json
 import sys
 from dataclasses import asdict
 
+from aat.commands.keep import Keeper
 from aat.commands.progress import Progress
+from aat.report.record import DEFAULT_FILE
 
 BACKENDS = ("reference", "cpu", "vulkan", "cuda")
 EPILOG = """\
 examples:
   aat validate                     every backend that can run here
   aat validate --backend vulkan    that one; it fails if it cannot run
-  aat validate --quick             every feature once: seconds on a CPU
+  aat validate --quick             every feature once: seconds on a CPU, a minute with a software GPU
 
 Each case is computed by the backend and by a float64 reference of plain loops, and every element is held against its
 own error budget; then come the laws that attention obeys whatever computes it (order of keys, merging of parts, ...).
-A software Vulkan device gets the small cases.
+A software Vulkan device gets the small cases. Each outcome is appended to the records, without a time, for the page of
+`aat report`.
 
-exit status: 0 everything that is supported passed, 1 something failed, 2 bad input or nothing can run here.
+exit status: 0 everything that is supported passed, 1 something failed, 2 bad input, nothing can run here, or the
+records could not be kept where they were to go.
 """
 
 
@@ -29,6 +33,10 @@ def parser():
     p.add_argument("--backend", action="append", choices=BACKENDS,
                    help="only this one; may be given several times (default: all that can run)")
     p.add_argument("--quick", action="store_true", help="a few small cases that show every feature, and the laws")
+    where = p.add_mutually_exclusive_group()
+    where.add_argument("--records", default=DEFAULT_FILE, metavar="FILE",
+                       help="where outcomes are appended, as JSON lines (default: %(default)s)")
+    where.add_argument("--no-records", dest="records", action="store_const", const=None, help="append them nowhere")
     p.add_argument("--mlflow", metavar="URI", help="log the errors there, e.g. sqlite:///mlflow.db (extra: report)")
     p.add_argument("--json", action="store_true", help="print outcomes and matrix as one JSON object")
     return p
@@ -43,23 +51,38 @@ def run(argv=None):
 
             tracking.check(given.mlflow)
         present, absent = _backends(given.backend)
-    except (ValueError, RuntimeError) as error:  # an environment variable that means nothing, or no MLflow
+        wanted = [name for name in given.backend or () if name in absent]
+        if wanted or not present:
+            for name in wanted or absent:
+                sys.stderr.write(f"aat validate: backend {name!r} cannot run here: {absent[name]}\n")
+            return 2
+        keeper = Keeper("aat validate", given.records, spill=not given.json)
+    except (ValueError, RuntimeError) as error:  # a variable or a file that means nothing, or no MLflow
         if not isinstance(error, ValueError) and type(error).__name__ != "TrackingError":
             raise
         sys.stderr.write(f"aat validate: {error}\n")
         return 2
-    wanted = [name for name in given.backend or () if name in absent]
-    if wanted or not present:
-        for name in wanted or absent:
-            sys.stderr.write(f"aat validate: backend {name!r} cannot run here: {absent[name]}\n")
-        return 2
-    outcomes = _outcomes(present, given.quick)
+    return _checked(given, present, absent, keeper)
+
+
+def _checked(given, present, absent, keeper):
+    """Check, keep and print; the exit status."""
+    outcomes, records = [], []
+    try:
+        for outcome, record in _outcomes(present, given.quick):
+            outcomes.append(outcome)
+            records.append(record)
+            keeper.add([record])
+    except KeyboardInterrupt:
+        kept = f"; their records are in {given.records}" if keeper.kept else ""
+        sys.stderr.write(f"\naat validate: interrupted after {len(outcomes)} checks{kept}\n")
+        return 130
     if given.json:
         print(json.dumps(_facts(outcomes, present, absent), indent=2))
     else:
         print(page(outcomes, present, absent))
-    status = 1 if any(o.status == "failed" for o in outcomes) else 0
-    return _logged(given.mlflow, outcomes) or status
+    status = keeper.close() or (1 if any(o.status == "failed" for o in outcomes) else 0)
+    return _logged(given.mlflow, records) or status
 
 
 def page(outcomes, present, absent):
@@ -112,17 +135,17 @@ def _backends(names):
 
 
 def _outcomes(present, quick):
-    from aat.validation.acceptance import outcome, plan
+    """Each (Outcome, Record), as soon as there is one."""
+    from aat.validation.acceptance import outcome, plan, record
 
     work = [(*entry, name) for name, device in present.items()
             for entry in plan(quick=quick, software="(software)" in device)]
-    outcomes = []
     with Progress("aat validate", len(work)) as bar:
         for kind, name, backend in work:
             bar.doing(f"{name} on {backend}")
-            outcomes.append(outcome(kind, name, backend))
+            found = outcome(kind, name, backend)
+            yield found, record(found)
             bar.step()
-    return outcomes
 
 
 def _facts(outcomes, present, absent):
@@ -132,16 +155,12 @@ def _facts(outcomes, present, absent):
             "matrix": matrix(outcomes, list(present)), "outcomes": [asdict(o) for o in outcomes]}
 
 
-def _logged(uri, outcomes):
-    """Log the outcomes as records without times; the status 2 if the store does not take them."""
+def _logged(uri, records):
+    """Log the records; the status 2 if the store does not take them."""
     if not uri:
         return 0
     from aat.report import tracking
-    from aat.report.record import Record
-    from aat.validation import environment
 
-    records = [Record(o.name, o.backend, error=o.error, budget=o.budget, reason=o.reason, started=environment.now(),
-                      **environment.facts()) for o in outcomes]
     try:
         tracking.log_records(records, uri, suite="validate")
     except tracking.TrackingError as error:

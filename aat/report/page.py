@@ -25,8 +25,11 @@ def html(records, problems=(), drawn=None):
     """
     shown = tables(records)
     drawn = figures(records) if drawn is None else drawn
-    links = [("environment", "Environment"), *((table.name, table.title) for table in shown),
-             *((f"figure-{figure.name}", figure.title) for figure in drawn if figure.svg)]
+    times = [table for table in shown if table.name == "times"]
+    rest = [table for table in shown if table.name != "times"]  # long: nobody would scroll past them to a figure
+    links = [("environment", "Environment"), *((table.name, table.title) for table in times),
+             *((f"figure-{figure.name}", figure.title) for figure in drawn if figure.svg),
+             *((table.name, table.title) for table in rest)]
     template = Template(files("aat.report").joinpath("page.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(TITLE), lead=escape(LEAD),
@@ -34,7 +37,8 @@ def html(records, problems=(), drawn=None):
         problems="\n".join(f'<p class="problem">{escape(str(problem))}</p>' for problem in problems),
         environment="\n".join(f"<dt>{escape(what)}</dt><dd>{escape(str(value))}</dd>"
                               for what, value in environment(records)),
-        tables="\n".join(map(_table, shown)), figures="\n".join(map(_figure, drawn)))
+        times="\n".join(map(_table, times)), figures="\n".join(map(_figure, drawn)),
+        tables="\n".join(map(_table, rest)))
 
 
 def write(path, text):

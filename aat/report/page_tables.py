@@ -1,9 +1,11 @@
 """Which tables are on the page? Rows of cells, every time with its error in the same row."""
 
+import math
 from dataclasses import dataclass
 from html import escape
 
 from aat.report import view
+from aat.validation import acceptance
 
 __all__ = ["Cell", "Table", "environment", "tables"]
 
@@ -21,6 +23,7 @@ class Cell:
         """The cell as a <td>; a number is sorted as one, a blank cell last."""
         value = self.text if self.value is None and self.kind != "blank" else self.value
         kind = " ".join(filter(None, (self.kind, "number" if isinstance(value, int | float) else "")))
+        value = "Infinity" if value == math.inf else value  # as the page's script spells it
         data = "" if value is None else f' data-value="{escape(str(value))}"'
         note = f"<small>{escape(self.note)}</small>" if self.note else ""
         return f'<td{f" class={chr(34)}{kind}{chr(34)}" if kind else ""}{data}>{escape(self.text)}{note}</td>'
@@ -46,7 +49,8 @@ def tables(records):
         count = record.threads
         return record.case if id(record) in full else f"{record.case} ({count} thread{'s' if count != 1 else ''})"
 
-    made = [_times(shown, name), _support(view.at_full_width(shown)), _details(shown, name)]
+    checked = view.checks(records)
+    made = [_times(shown, name), _features(checked), _support(checked), _details(shown, name)]
     return [table for table in made if table.rows]
 
 
@@ -125,7 +129,7 @@ def _time(record, mine):
     if record is None:
         return Cell("", "not run", kind="blank")
     if not record.timed:
-        return Cell("", record.reason or "no time", kind="blank")
+        return Cell("", record.reason or "checked, not timed", kind="blank")
     notes = [view.verdict(record).text]
     ratio = mine.ratio_to.get(record.provider) if mine is not None and record.provider != "aat" else None
     if ratio:
@@ -133,19 +137,42 @@ def _time(record, mine):
     return Cell(f"{1e3 * record.seconds_median:.4g}", "; ".join(notes), 1e3 * record.seconds_median)
 
 
+def _features(records):
+    """One row a feature, one column a backend: how many of the cases that show it passed."""
+    names = view.backends(records)
+    outcomes = [acceptance.Outcome(r.case, r.backend, _status(r), acceptance.shown_by(r.case)) for r in records]
+    found = acceptance.matrix([o for o in outcomes if o.status], names)
+    rows = tuple((Cell(feature), *map(_counted, cells.values())) for feature, cells in found.items()
+                 if any(cells.values()))
+    columns = (("feature", "What a case asks for"), *((name, "How many cases that show it passed") for name in names))
+    return Table("features", "Support", "How many of the checked cases that show a feature passed on each backend. "
+                 "`aat validate` checks them all; the table below has each one's error.", columns, rows)
+
+
+def _status(record):
+    """The status of a record, from its numbers where it is older than that field; "" where it says nothing."""
+    ok = view.verdict(record).ok
+    return record.status or {True: acceptance.OK, False: acceptance.FAILED, None: ""}[ok]
+
+
+def _counted(text):
+    kind = "bad" if text.startswith(acceptance.FAILED) else "good" if text.startswith(acceptance.OK) else "blank"
+    return Cell(text, "" if text else "not run", kind=kind)
+
+
 def _support(records):
-    """One row a case, one column a backend: what `check` found."""
+    """One row a case or law, one column a backend: what its check found."""
     names = view.backends(records)
     found: dict = {}
     for record in records:
-        if record.provider == "aat":
-            found.setdefault(record.case, {})[record.backend] = record
+        found.setdefault(record.case, {})[record.backend] = record
     rows = tuple((Cell(case), Cell(next(iter(cells.values())).dtype), *(_judged(cells.get(name)) for name in names))
                  for case, cells in found.items())
-    columns = (("case", "Name in aat.validation.cases"), ("dtype", ""),
+    columns = (("case", "Name in aat.validation.cases, or a law on one of them"), ("dtype", ""),
                *((name, "Error of the worst element / its budget: above 1 the result is wrong") for name in names))
-    return Table("support", "Support and error", "What each backend makes of each case: the worst element of out and "
-                 "lse against a float64 reference that shares nothing with the kernels.", columns, rows)
+    return Table("support", "Error of each case", "What each backend makes of each case: the worst element of out and "
+                 "lse against a float64 reference that shares nothing with the kernels. A law has no budget of its "
+                 "own.", columns, rows)
 
 
 def _judged(record):
@@ -153,11 +180,13 @@ def _judged(record):
         return Cell("", "not run", kind="blank")
     found = view.verdict(record)
     if found.ok is None:
-        return Cell("", found.text, kind="blank")
-    note = f"error {record.error:.2g}, budget {record.budget:.2g}"
-    if not found.ok and record.reason:
-        note += f"; {record.reason}"
-    return Cell(found.text, note, view.share(record), "good" if found.ok else "bad")
+        return Cell(found.text if record.status else "", record.reason or "not checked", kind="blank")
+    known = record.error is not None and record.budget is not None
+    notes = [f"error {record.error:.2g}, budget {record.budget:.2g}"] if known else []
+    notes += [record.reason] if not found.ok and record.reason else []
+    if found.ok:
+        return Cell(found.text, "; ".join(notes), view.share(record), "good")
+    return Cell(found.text, "; ".join(notes), math.inf, "bad")
 
 
 DETAILS = (

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from aat.report import tiles, view
-from aat.report.style import GRID, INK, LINE, MARKERS, PALETTE, looks, new_figure, speed_over_error, svg
+from aat.report.style import INK, LINE, MARKERS, PALETTE, looks, new_figure, speed_over_error, svg
 
 __all__ = ["INSTALL", "Figure", "figures"]
 
 INSTALL = "pip install 'adaptive-attention-tiling[report]'"
 MOST_COLUMNS = 3
 MOST_SERIES = 12  # more lines than markers cannot be told apart
+ZEROS = 1e-30  # the budget of a result that is zero is a subnormal number
 FLOOR = 1e-3  # a share of the budget below this is drawn on the edge
 
 
@@ -29,13 +30,15 @@ def figures(records):
     """Every figure of some records, in the order of the page; without matplotlib all are left out."""
     shown = view.latest(records)
     full = view.at_full_width(shown)
-    names = view.backends(shown) or ["cpu"]
+    theirs = [record for record in shown if record.provider != "aat"]
+    # a backend that was checked and never timed, the reference or a software device, has no speed to draw
+    names = view.backends([record for record in shown if record.timed]) or ["cpu"]
     recipes = [
         *((f"speed-{name}", f"Speed against sequence length, {name}", lambda name=name: _speed(full, name))
           for name in names),
         *((f"roofline-{name}", f"Roofline of {name}", lambda name=name: _roofline(full, name))
           for name in names),
-        ("error", "Error against budget", lambda: _error(shown)),
+        ("error", "Error against budget", lambda: _error(view.checks(records) + theirs)),
         ("scaling", "Scaling in threads", lambda: _scaling(shown)),
         ("tiles", "What a launch visits", lambda: tiles.draw(shown)),
         ("history", "History over commits", lambda: _history(records)),
@@ -102,7 +105,7 @@ def _log_axis(axes, values):
 
 def _rest(everything, drawn, what):
     left = len(everything) - len(drawn)
-    return f" {left} more {what} are in the table below." if left > 0 else ""
+    return f" {left} more {what} are in the table of every number." if left > 0 else ""
 
 
 def _roofline(records, backend):
@@ -159,8 +162,9 @@ def _roofs(axes, roof, intensities):
 
 
 def _error(records):
-    """A point a record: error against budget, on or below the diagonal."""
-    checked = [r for r in records if view.share(r) is not None and math.isfinite(view.share(r)) and r.budget > 0]
+    """A point a record: how much of its budget an error takes, at or below 1."""
+    known = [r for r in records if view.share(r) is not None and math.isfinite(view.share(r)) and r.budget > 0]
+    checked = [r for r in known if r.budget > ZEROS]
     if not checked:
         return "", "Left out: no record has an error; run `aat bench`."
     kinds = sorted({(r.provider, r.backend) for r in checked},
@@ -174,28 +178,28 @@ def _error(records):
                     "linestyle": "none"}
             if number and kinds[number - 1][0] == kind[0]:
                 look["markerfacecolor"] = "none"
-            axes.plot([r.budget for r in mine], [max(r.error, FLOOR * r.budget) for r in mine], label=label,
+            axes.plot([r.budget for r in mine], [max(view.share(r), FLOOR) for r in mine], label=label,
                       alpha=0.8, **look)
-        budgets = [r.budget for r in checked]
-        ends = [min(budgets) / 2, max(budgets) * 2]
-        for factor, text in ((1, "budget"), (0.1, "a tenth")):
-            axes.plot(ends, [factor * x for x in ends], color=INK if factor == 1 else GRID, linewidth=1, zorder=1)
-            axes.annotate(text, (ends[1], factor * ends[1]), (-4, 4), textcoords="offset points", ha="right")
+        axes.axhline(1, color=INK, linewidth=1, zorder=1)
+        axes.annotate("the budget", (1, 1), (-2, 3), textcoords="offset points", ha="right",
+                      xycoords=axes.get_yaxis_transform())
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.set_ylim(FLOOR / 2, 2 * max(1, *map(view.share, checked)))
         axes.xaxis.set_major_formatter("{x:.0e}")
-        axes.yaxis.set_major_formatter("{x:.0e}")
-        axes.xaxis.set_minor_formatter("")
-        axes.set_xlabel("error budget of the worst element")
-        axes.set_ylabel("its error against float64")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
+        axes.set_xlabel("error budget of the worst element, absolute")
+        axes.set_ylabel("its error against float64 / budget")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         picture = svg(figure, "error", "Error against error budget, one point a case, backend and provider")
-    exact = sum(r.error < FLOOR * r.budget for r in checked)
+    exact = sum(view.share(r) < FLOOR for r in checked)
+    zeros = len(known) - len(checked)
     over = sum(view.share(r) > 1 for r in checked)
     return picture, (f"{len(checked)} results against the float64 reference; {over} above the line, which is where a "
                      "result is wrong and its time is withheld."
                      + (f" {exact} with less than a thousandth of their budget are drawn at a thousandth." if exact
-                        else ""))
+                        else "") + (f" {zeros} of nothing but zeros are left out." if zeros else ""))
 
 
 def _scaling(records):

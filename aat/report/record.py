@@ -1,14 +1,17 @@
 """What is kept of one measurement? A Record, one line of JSON in a file that is only ever appended to."""
 
+import contextlib
 import json
 import math
 import os
+import stat
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 
-__all__ = ["DEFAULT_FILE", "SCHEMA", "Record", "RecordError", "append", "line", "read"]
+__all__ = ["DEFAULT_FILE", "FAILED", "OK", "SCHEMA", "UNSUPPORTED", "Record", "RecordError", "append", "line", "read"]
 
 SCHEMA = 1
 DEFAULT_FILE = "aat-records.jsonl"
+OK, FAILED, UNSUPPORTED = "ok", "failed", "not supported"
 
 
 class RecordError(ValueError):
@@ -24,8 +27,11 @@ class Record:
     schema : int
     case, backend, provider : str
         provider is "aat", or a peer: "torch", "onnxruntime", "openvino", "numpy".
+    status : str
+        What the check said: "ok", "failed" or "not supported". "" for a peer, which is compared and not judged, and
+        in records older than this field: there error and budget tell.
     reason : str
-        Why there are no times; "" where there are.
+        What failed, or why there are no times; "" where nothing is to be explained.
     device, device_kind, driver, cpu_model, host : str
         host is a hash: it tells machines apart without naming them.
     cpu_flags : tuple of str
@@ -78,6 +84,7 @@ class Record:
     backend: str
     provider: str = "aat"
     schema: int = SCHEMA
+    status: str = ""
     reason: str = ""
     device: str = ""
     device_kind: str = ""
@@ -120,8 +127,16 @@ class Record:
 
     def __post_init__(self):
         object.__setattr__(self, "cpu_flags", tuple(self.cpu_flags))
-        if self.seconds_median is not None and (self.error is None or self.budget is None):
+        if self.timed and (self.error is None or self.budget is None):
             raise RecordError(f"record {self.case!r} of {self.provider}: it has a time and no error; expected both")
+        if self.status not in ("", OK, FAILED, UNSUPPORTED):
+            raise RecordError(f"record {self.case!r}: status is {self.status!r}, expected "
+                              f"{OK}, {FAILED} or {UNSUPPORTED}")
+        right = self.error is not None and self.budget is not None and self.error <= self.budget
+        wrong = self.provider == "aat" and not right
+        if self.timed and (wrong or self.status in (FAILED, UNSUPPORTED)):
+            raise RecordError(f"record {self.case!r}: it has a time, and its check is {self.status or FAILED!r}; "
+                              "expected no time")
 
     @property
     def timed(self):
@@ -155,10 +170,12 @@ def append(path, records):
 def read(path):
     """Return (records, problems) of a file; each line that is no record of this schema is one problem, as text.
 
-    RecordError if the file itself cannot be read.
+    RecordError if the file itself cannot be read. A device is not tried: some of them never end.
     """
     try:
         with open(path, "rb") as file:
+            if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):
+                raise RecordError(f"records: expected a file of records, got the device {str(path)!r}")
             lines = file.read().split(b"\n")
     except OSError as error:
         raise RecordError(f"records: expected a readable file, got {str(path)!r}: {error.strerror}; "
@@ -194,7 +211,8 @@ def _write_whole(file, data):
         while data:
             data = data[os.write(file, data):]
     except OSError:
-        os.ftruncate(file, size)
+        with contextlib.suppress(OSError):  # a device has no length; its own error is the one to tell
+            os.ftruncate(file, size)
         raise
 
 

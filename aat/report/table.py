@@ -1,13 +1,18 @@
 """How do records become a table that people read? No time stands in it without the error that belongs to it."""
 
-from aat.report.record import RecordError
+from aat.report import view
+from aat.report.record import OK, RecordError
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def latest(records):
-    """The last record of each (case, backend, provider), in the order of their first appearance."""
-    return list({(r.case, r.backend, r.provider): r for r in records}.values())
+    """The last record of each (case, backend, provider), in the order of their first appearance.
+
+    Checks that passed and were not to be timed are no rows of a table of times.
+    """
+    asked = [record for record in records if record.timed or record.status != OK]
+    return list({(r.case, r.backend, r.provider): r for r in asked}.values())
 
 
 def groups(records):
@@ -62,7 +67,9 @@ def fill(path, records):
 def _row(key, group, peers):
     ours = group["aat"]
     if not ours.timed:
-        return [*key, *[""] * (6 + len(peers))]
+        told = view.verdict(ours)
+        error = "" if ours.error is None or ours.budget is None else f"{ours.error:.2g} / {ours.budget:.2g}"
+        return [*key, "check failed" if told.ok is False else ours.status, "", "", "", error, "", *[""] * len(peers)]
     low, high = (_ms(x) for x in (ours.seconds_p10, ours.seconds_p90))
     time = f"{_ms(ours.seconds_median)} ({low} - {high})"
     cells = [*key, time, _number(ours.gflops), _percent(ours.fraction_of_peak), ours.bound,

@@ -4,10 +4,11 @@ import math
 import re
 from dataclasses import dataclass
 
+from aat.report.record import FAILED, OK, UNSUPPORTED
 from aat.validation.cases import CASES
 
-__all__ = ["Verdict", "at_full_width", "backends", "family", "history", "latest", "order_of_providers", "share",
-           "speed", "verdict"]
+__all__ = ["Verdict", "at_full_width", "backends", "checks", "family", "history", "latest", "order_of_providers",
+           "share", "speed", "verdict"]
 
 PROVIDERS = ("aat", "torch", "onnxruntime", "openvino", "numpy")
 
@@ -30,12 +31,15 @@ def share(record):
 
 
 def verdict(record):
-    """Whether the result was within its budget, in words."""
+    """Whether the result was within its budget, in words; a record of before `status` is judged by its numbers."""
     part = share(record)
+    if record.status == UNSUPPORTED:
+        return Verdict(None, UNSUPPORTED)
+    if record.status == FAILED or (part is not None and not part <= 1):
+        # wrong NaN positions have no ratio, and the finite elements may lie within their budget
+        return Verdict(False, "FAILS" if part is None or part <= 1 else f"FAILS: {part:.3g} of its budget")
     if part is None:
-        return Verdict(None, record.reason or "not checked")
-    if math.isnan(part) or part > 1:
-        return Verdict(False, f"FAILS: {part:.3g} of its budget")
+        return Verdict(True, OK) if record.status == OK else Verdict(None, record.reason or "not checked")
     return Verdict(True, f"{part:.2f} of its budget")
 
 
@@ -76,12 +80,26 @@ def family(record):
 
 
 def latest(records):
-    """The newest record of each case, backend, provider and number of threads, on the machine that ran last."""
+    """The newest record of each case, backend, provider and number of threads, on the machine that ran last.
+
+    A check that passed and was not to be timed leaves an older time in place; one that failed does not.
+    """
     chosen: dict = {}
     most = _most_threads(records)
     for record in _of_one_machine(records):
-        count = record.threads or most[record.host, record.backend]
-        chosen[record.case, record.backend, record.provider, count] = record
+        key = record.case, record.backend, record.provider, record.threads or most[record.host, record.backend]
+        if record.status != OK or record.timed or key not in chosen or not chosen[key].timed:
+            chosen[key] = record
+    return _in_order(chosen)
+
+
+def checks(records):
+    """The newest check of each case and law on each backend, timed or not, on the machine that ran last."""
+    mine = at_full_width(_of_one_machine(records))
+    return _in_order({(r.case, r.backend): r for r in mine if r.provider == "aat"})
+
+
+def _in_order(chosen):
     place = {name: number for number, name in enumerate(CASES)}
     return sorted(chosen.values(), key=lambda r: (
         place.get(r.case, len(place)), r.case, r.backend, order_of_providers(r.provider), r.threads or 0))

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aat.errors import BackendError
+from aat.report.record import FAILED, OK, UNSUPPORTED
 from aat.validation import pipeline
-from aat.validation.cases import by_name, make, tagged
+from aat.validation.cases import CASES, by_name, make, tagged
 from aat.validation.properties import LAWS
 
 LAW_CASES = ("plain", "mask-and-bias", "gqa", "dead-rows")
-OK, FAILED, UNSUPPORTED = "ok", "failed", "not supported"
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,11 @@ def features(case):
     return tuple(name for name, shows in FEATURES.items() if shows(case, options))
 
 
+def shown_by(name):
+    """The features that an outcome of that name shows: a case's own, or that of the laws ("merge on plain")."""
+    return features(CASES[name]) if name in CASES else (LAWS_FEATURE,) if " on " in name else ()
+
+
 def cover(cases):
     """Few of `cases` that show every feature that any of them shows: again and again the one that adds most."""
     missing, chosen = {feature for case in cases for feature in features(case)}, []
@@ -94,14 +99,14 @@ def plan(*, quick=False, software=False):
 
 def outcome(kind, name, backend):
     """Run one entry of the plan; BackendError is "not supported", any other exception is a failure with its text."""
+    law_on = kind.partition(":")[2]
+    label = f"{name} on {law_on}" if law_on else name
     try:
-        return _case(name, backend) if kind == "case" else _law(name, kind.partition(":")[2], backend)
+        return _law(name, law_on, backend) if law_on else _case(name, backend)
     except BackendError as error:
-        shown = features(by_name(name)) if kind == "case" else (LAWS_FEATURE,)
-        return Outcome(name, backend, UNSUPPORTED, shown, "; ".join(error.reasons))
+        return Outcome(label, backend, UNSUPPORTED, shown_by(label), "; ".join(error.reasons))
     except Exception as error:  # the acceptance test goes on, and says what was raised
-        shown = features(by_name(name)) if kind == "case" else (LAWS_FEATURE,)
-        return Outcome(name, backend, FAILED, shown, f"raised {type(error).__name__}: {error}")
+        return Outcome(label, backend, FAILED, shown_by(label), f"raised {type(error).__name__}: {error}")
 
 
 def _case(name, backend):
@@ -120,6 +125,16 @@ def _law(name, case, backend):
     result = LAWS[name].check(run, make(by_name(case)))
     return Outcome(f"{name} on {case}", backend, OK if result.ok else FAILED, (LAWS_FEATURE,), result.detail,
                    ratio=result.margin)
+
+
+def record(outcome):
+    """The Record of an Outcome: it has no time."""
+    from aat.validation.measure import untimed
+
+    reason = outcome.reason if outcome.status != FAILED else f"check failed: {outcome.reason}"
+    dtype = by_name(outcome.name if outcome.name in CASES else outcome.name.partition(" on ")[2]).dtype
+    return untimed(outcome.name, outcome.backend, outcome.status, reason, dtype=dtype, error=outcome.error,
+                   budget=outcome.budget)
 
 
 def matrix(outcomes, backends):

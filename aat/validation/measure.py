@@ -4,7 +4,8 @@ import time
 
 import numpy as np
 
-from aat.report.record import Record
+from aat.errors import BackendError
+from aat.report.record import OK, Record
 from aat.validation import budget, environment, pipeline, statistics
 from aat.validation.cases import make
 from aat.validation.peaks import measure_peaks
@@ -73,8 +74,9 @@ def measure(case, backend, *, peers=(), seconds=1.0, clock=time.perf_counter, pe
     shared = {"case": case.name, "backend": backend, "dtype": case.dtype, "started": started, **environment.facts(),
               **device, "threads": threads, **work(case, call), "bandwidth_gbs": peaks.bandwidth_gbs,
               "peak_gflops": peaks.peak_gflops, "sgemm_gflops": peaks.sgemm_gflops}
-    ours = Record(error=verdict.error, budget=verdict.budget, multiply_adds=info.multiply_adds, launches=launches,
+    ours = Record(status=OK, error=verdict.error, budget=verdict.budget, launches=launches,
                   config=None if info.config is None else str(info.config), tiles=dict(info.tiles),
+                  multiply_adds=info.multiply_adds,
                   peak_bytes=peak_bytes, ratio_to={name: list(times.ratio(OURS, name)) for name in theirs},
                   aa_control=list(times.ratio(OURS, AGAIN)), **speed(shared, times, OURS), **shared)
     ours = ours.but(compile_seconds=max(0.0, info.seconds - ours.seconds_median))
@@ -85,6 +87,19 @@ def measure(case, backend, *, peers=(), seconds=1.0, clock=time.perf_counter, pe
     for name, reason in refused.items():
         records[name] = Record(provider=name, reason=reason, **_elsewhere(shared, name))
     return [records[name] for name in (OURS, *peers)]
+
+
+def untimed(name, backend, status, reason="", *, dtype="f32", error=None, budget=None):
+    """The Record of a check that no time belongs to: what failed, what is not supported, or what was not to be timed.
+
+    name is a case's, or a law's ("merge on plain"), which has no error and no budget.
+    """
+    try:
+        threads, device = _device(backend)
+    except BackendError:
+        threads, device = None, {}
+    return Record(name, backend, status=status, reason=" ".join(reason.split()), dtype=dtype, error=error,
+                  budget=budget, threads=threads, started=environment.now(), **environment.facts(), **device)
 
 
 def work(case, call):

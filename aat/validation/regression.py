@@ -15,6 +15,7 @@ import logging
 import re
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +30,8 @@ LIMIT = 1.05        # of HEAD / BASE
 REPEATS = 2         # a single interval lies beyond by chance once in 40 times
 ROUNDS = 12         # of base, head, head, base, before an interval is looked at
 WIDTH = 0.04        # an interval that is wider asks for as many rounds again,
-MOST_BATCHES = 6    # so many times at most: the width, unlike the ratio, says nothing of who wins
+MOST_BATCHES = 6    # so many times at most: the width, unlike the ratio, says nothing of who wins,
+SECONDS = 15.0      # and only while a repeat has not lasted this long: the table takes minutes, not an hour
 TURN_SECONDS = 0.1  # one turn calls until it has lasted this long
 FEWEST_CALLS, MOST_CALLS = 3, 200
 MEMORY_SLACK = 1 << 15  # bytes: Python's own objects come and go by a few kilobytes
@@ -193,7 +195,8 @@ def _objection(base, head, name):
     return ""
 
 
-def compare(base, head, case, backend, declared=(), *, rounds=ROUNDS, turn_seconds=TURN_SECONDS):
+def compare(base, head, case, backend, declared=(), *, rounds=ROUNDS, seconds=SECONDS,
+            turn_seconds=TURN_SECONDS):
     """The Comparison of two workers (`check`, `count`, `time`) on one case; nothing is timed unless both pass."""
     result = Comparison(case)
     for name, side in (("base", base), ("head", head)):
@@ -210,7 +213,7 @@ def compare(base, head, case, backend, declared=(), *, rounds=ROUNDS, turn_secon
     result.counts = {name: (before, after) for name, before, after in _paired(
         base.count(case, backend), head.count(case, backend))}
     judge_counts(result, declared)
-    judge_time(result, base, head, case, backend, rounds, turn_seconds)
+    judge_time(result, base, head, case, backend, rounds, seconds, turn_seconds)
     return result
 
 
@@ -232,7 +235,7 @@ def judge_counts(result, declared):
                                        f"message: '{TRAILER}: {name} {result.case}: reason'")
 
 
-def judge_time(result, base, head, case, backend, rounds, turn_seconds):
+def judge_time(result, base, head, case, backend, rounds, seconds, turn_seconds):
     """Time both in turns; a second repeat follows where the first one says that HEAD is slower."""
     once = max(base.time(case, backend, 1)[0], 1e-7)
     calls = max(FEWEST_CALLS, min(MOST_CALLS, round(turn_seconds / once)))
@@ -243,7 +246,7 @@ def judge_time(result, base, head, case, backend, rounds, turn_seconds):
         return lambda: told.advance(min(side.time(case, backend, calls)))
 
     for _ in range(REPEATS):
-        times = _time({"base": turn(base), "head": turn(head)}, rounds, told.now)
+        times = _time({"base": turn(base), "head": turn(head)}, rounds, seconds, told.now)
         result.ratios.append(tuple(times.ratio("head", "base")))
         result.percentiles = {name: tuple(times.percentiles(name)) for name in ("base", "head")}
         result.rounds = times.rounds
@@ -256,12 +259,13 @@ def judge_time(result, base, head, case, backend, rounds, turn_seconds):
                            f"passed {LIMIT} in {REPEATS} repeats")
 
 
-def _time(turns, rounds, clock):
-    """Times of rounds, batch after batch until the interval of head / base is narrow enough."""
+def _time(turns, rounds, seconds, clock):
+    """Times of rounds, batch after batch until the interval of head / base is narrow enough or `seconds` are gone."""
+    end = time.monotonic() + seconds
     times = statistics.interleave(turns, fewest=rounds, most=rounds, clock=clock)
     for _ in range(MOST_BATCHES - 1):
         low, _, high = times.ratio("head", "base")
-        if high - low <= WIDTH:
+        if high - low <= WIDTH or time.monotonic() >= end:
             break
         more = statistics.interleave(turns, fewest=rounds, most=rounds, clock=clock)
         times = statistics.Times({name: np.concatenate((seconds, more.seconds[name]))

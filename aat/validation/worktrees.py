@@ -172,8 +172,11 @@ def _install(source, site):
         raise WorktreeError(f"that needs pip and setuptools: {sys.executable} -m pip install setuptools wheel")
     command = [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "install", "--quiet",
                "--no-index", "--no-deps", "--no-build-isolation", "--no-compile", "--target", str(site), str(source)]
+    scratch = source.parent / "scratch"  # pip that is killed leaves its temporary folders: they go with ours
+    scratch.mkdir(exist_ok=True)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=source, check=False, timeout=BUILD_SECONDS)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=source, check=False, timeout=BUILD_SECONDS,
+                              env=env.child_environment(TMPDIR=str(scratch)))
     except subprocess.TimeoutExpired:
         raise WorktreeError(f"no end after {BUILD_SECONDS} s") from None
     if done.returncode:

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+import wrong_kernels
 
 from aat import cli
 from aat.attention import dot
@@ -17,6 +18,7 @@ from aat.validation import peaks
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("aat.commands.progress.EVERY", 1e9)  # on a busy machine its lines stand among the others
     monkeypatch.setattr(peaks, "measure_peaks", lambda backend: peaks.Peaks(100.0, 80.0, 10.0))
 
 
@@ -47,18 +49,26 @@ def test_json_is_the_records(capsys):
 
 
 def test_a_case_that_fails_its_check_has_no_time_and_the_others_do(monkeypatch, capsys):
-    honest = dot.run
-
-    def wrong(problem, session, config=None):
-        result = honest(problem, session, config)
-        if problem.Lq == 1:
-            result.out[...] = 0
-        return result
-    monkeypatch.setattr(dot, "run", wrong)
+    wrong_kernels.skewed(monkeypatch, lambda problem: problem.Lq == 1)
     assert aat_bench("decode", "plain", "--backend", "cpu") == 1
-    assert [r.case for r in read("aat-records.jsonl")[0]] == ["plain"]
+    failed, passed = read("aat-records.jsonl")[0]
+    assert (failed.case, failed.status, failed.timed) == ("decode", "failed", False)
+    assert failed.error > failed.budget > 0 and failed.reason.startswith("check failed: out: ")
+    assert failed.host == passed.host and failed.threads == passed.threads and failed.started
+    assert (passed.case, passed.status, passed.timed) == ("plain", "ok", True)
     printed = capsys.readouterr()
-    assert "decode" not in printed.out and "not timed, because the check failed: decode on cpu" in printed.err
+    row, = (row for row in printed.out.splitlines() if row.startswith("decode"))
+    assert row.split()[:4] == ["decode", "cpu", "check", "failed"] and "not timed" not in row
+    assert "not timed, because the check failed: decode on cpu" in printed.err
+
+
+def test_a_planted_kernel_that_is_fast_yields_no_time_at_all(monkeypatch, capsys):
+    monkeypatch.setattr(dot, "run", wrong_kernels.fast_and_wrong)
+    assert aat_bench("plain", "--backend", "cpu", "--peers", "numpy", "--json") == 1
+    record, = map(json.loads, capsys.readouterr().out.splitlines())
+    speeds = [name for name in record if "seconds" in name or "gflops" in name or "fraction" in name]
+    assert len(speeds) > 5 and not any(record[name] for name in (*speeds, "rounds", "ratio_to", "aa_control"))
+    assert record["status"] == "failed"
 
 
 @pytest.mark.parametrize(("arguments", "told"), [
@@ -132,8 +142,9 @@ def test_an_unsupported_case_is_blank_with_its_reason(monkeypatch, capsys):
     monkeypatch.setattr(dot, "run", refused)
     assert aat_bench("plain", "--backend", "cpu") == 0
     record, = read("aat-records.jsonl")[0]
-    assert not record.timed and "it has had enough" in record.reason
-    assert "aat: backend 'cpu': it has had enough (plain)" in capsys.readouterr().out
+    assert not record.timed and record.status == "not supported" and record.reason == "it has had enough"
+    assert record.host and record.started, "or the page would take it for another machine's"
+    assert "aat: it has had enough (plain)" in capsys.readouterr().out
 
 
 def test_interrupted_it_keeps_what_it_has(monkeypatch, capsys):
@@ -143,7 +154,7 @@ def test_interrupted_it_keeps_what_it_has(monkeypatch, capsys):
     monkeypatch.setattr(pipeline, "expectation", lambda case: honest(case) if case.name == "one" else _stop())
     assert aat_bench("one", "plain", "--backend", "reference") == 130
     assert [r.case for r in read("aat-records.jsonl")[0]] == ["one"]
-    assert "stopped; 1 records are kept" in capsys.readouterr().err
+    assert "stopped; 1 records are kept in aat-records.jsonl" in capsys.readouterr().err
 
 
 def _stop():

@@ -13,6 +13,7 @@ import pytest
 
 from aat.cli import main
 from aat.commands import compare as command
+from aat.report.record import Record
 from aat.validation import regression, worktrees
 from aat.validation.worktrees import WorktreeError, built, resolve, snapshot, trailers
 
@@ -86,6 +87,7 @@ def project(tmp_path, monkeypatch):
     git(folder, "init", "-q", "-b", "main")
     commit(folder, "First", **FILES)
     monkeypatch.chdir(folder)
+    monkeypatch.setattr("aat.commands.progress.EVERY", 1e9)  # on a busy machine its lines stand among the others
     # pip takes seconds; `really_built` below puts it back
     monkeypatch.setattr(worktrees, "_install", lambda source, site: shutil.copytree(source / "aat", site / "aat"))
     yield folder
@@ -203,8 +205,18 @@ def test_a_trailer_that_cannot_be_read(project, capsys):
 def test_records_that_cannot_be_written(project, hurried, capsys):
     assert status("main", "--cases", "plain", "--rounds", "3", "--records", "/no/such/folder/x") == 2
     told = capsys.readouterr()
-    assert "plain" in told.out  # what was measured is not lost
-    assert "'/no/such/folder/x' cannot be written: No such file or directory" in told.err
+    assert told.out == ""  # it is not found out after everything was measured
+    assert "--records: expected a file that can be written, got '/no/such/folder/x': No such file" in told.err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_keeps_the_results(project, hurried, capsys, monkeypatch):
+    monkeypatch.setattr(regression, "records", lambda result, pair: [Record("plain", "cpu")])
+    assert status("main", "--cases", "plain", "--rounds", "3", "--records", "/dev/full") == 2
+    told = capsys.readouterr()
+    assert "\nplain " in told.out
+    assert told.err == ("aat compare: /dev/full: No space left on device; the records that it did not take are in "
+                        "the output\n")
 
 
 def test_the_working_tree_is_head_where_something_is_uncommitted(project):

@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+import wrong_kernels
 
 import aat
 from aat import env
-from aat.attention import dot
 from aat.backends import select
 from aat.cli import main
 from aat.validation import cases, profiling
@@ -179,14 +179,7 @@ def test_the_table_has_the_error_beside_the_times(no_peaks, capsys):
 
 
 def test_a_wrong_kernel_yields_no_time(monkeypatch, capsys):
-    honest = dot.run
-
-    def wrong(*arguments):
-        result = honest(*arguments)
-        result.out[...] *= 1.001
-        return result
-
-    monkeypatch.setattr(dot, "run", wrong)
+    wrong_kernels.skewed(monkeypatch)
     assert main(["profile", "plain", "--backend", "cpu"]) == 1
     told = capsys.readouterr()
     assert told.out == ""

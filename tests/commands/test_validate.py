@@ -1,13 +1,26 @@
 """`aat validate`: the matrix says what ran, a failure is found on every path, and bad input is one line."""
 
 import json
+import os
 
 import pytest
+import wrong_kernels
 
 from aat import cli
 from aat.commands import validate
 from aat.errors import BackendError
+from aat.report.record import read
 from aat.validation import acceptance, cases, properties
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # where the records go
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    monkeypatch.setattr("aat.commands.progress.EVERY", 1e9)  # on a busy machine its lines stand among the others
 
 
 @pytest.fixture
@@ -64,6 +77,52 @@ def test_a_wrong_result_is_status_1_and_named(monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures("few")
+def test_outcomes_are_records_without_times(monkeypatch):
+    wrong_kernels.skewed(monkeypatch, lambda problem: problem.Hq == 6)
+    assert cli.main(["validate", "--backend", "cpu"]) == 1
+    passed, failed, law = read("aat-records.jsonl")[0]
+    assert [(r.case, r.status, r.timed) for r in (passed, failed, law)] == [
+        ("plain", "ok", False), ("gqa", "failed", False), ("permute-keys on plain", "ok", False)]
+    assert passed.budget > passed.error > 0 and passed.reason == ""
+    assert failed.error > failed.budget > 0 and failed.reason.startswith("check failed: out: ")
+    assert law.error is None and law.budget is None
+    assert all(r.host == passed.host and r.device and r.threads and r.started for r in (passed, failed, law))
+    assert cli.main(["validate", "--backend", "cpu"]) == 1
+    assert len(read("aat-records.jsonl")[0]) == 6, "appended"
+
+
+@pytest.mark.usefixtures("few")
+def test_records_go_where_one_says_or_nowhere():
+    assert aat_validate("--no-records") == 0
+    assert not os.path.exists("aat-records.jsonl")
+    assert aat_validate("--records", "r.jsonl") == 0
+    assert len(read("r.jsonl")[0]) == 3 and not os.path.exists("aat-records.jsonl")
+
+
+@pytest.mark.usefixtures("few")
+def test_a_place_that_takes_no_records_is_status_2(tmp_path, capsys):
+    assert aat_validate("--records", "no/such/folder/r.jsonl") == 2
+    assert "--records: expected a file that can be written" in capsys.readouterr().err
+    (tmp_path / "table.csv").write_text("case,seconds\n")
+    assert aat_validate("--records", "table.csv") == 2
+    assert (tmp_path / "table.csv").read_text() == "case,seconds\n"
+
+
+@pytest.mark.usefixtures("few", "silent")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_loses_nothing(capsys):
+    assert aat_validate("--records", "/dev/full") == 2
+    printed = capsys.readouterr()
+    assert [json.loads(text)["case"] for text in printed.out.splitlines()[:3]] == [
+        "plain", "gqa", "permute-keys on plain"]
+    assert "3 of 3 passed" in printed.out
+    assert printed.err == ("aat validate: /dev/full: No space left on device; the records that it did not take were "
+                           "printed as JSON\n")
+    assert aat_validate("--records", "/dev/full", "--json") == 2
+    assert len(json.loads(capsys.readouterr().out)["outcomes"]) == 3
+
+
+@pytest.mark.usefixtures("few")
 def test_a_broken_law_is_status_1(monkeypatch, capsys):
     law = properties.LAWS["permute-keys"]
     broken = type(law)(law.name, law.statement, lambda run, call: law.check(law.broken(run), call), law.broken)
@@ -104,7 +163,7 @@ def test_an_interrupt_is_status_130_without_a_traceback(monkeypatch, capsys):
         raise KeyboardInterrupt
     monkeypatch.setattr(acceptance, "outcome", stop)
     assert aat_validate() == 130
-    assert capsys.readouterr().err == "\naat validate: interrupted\n"
+    assert capsys.readouterr().err == "\naat validate: interrupted after 0 checks\n"
 
 
 def test_quick_shows_every_feature_with_few_cases():

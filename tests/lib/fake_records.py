@@ -19,7 +19,7 @@ def fake(case, backend="cpu", provider="aat", seconds=0.05, **more):
                  seconds_median=seconds, seconds_p90=1.2 * seconds, rounds=21, compile_seconds=1.5,
                  peak_bytes=12_000_000, gflops=2e-9 * work / seconds, fraction_of_peak=1e-11 * work / seconds,
                  fraction_of_sgemm=1.25e-11 * work / seconds, arithmetic_intensity=work / 4e6, bound="compute",
-                 aa_control=[0.98, 1.0, 1.03])
+                 aa_control=[0.98, 1.0, 1.03], status="ok" if provider == "aat" else "")
     return Record(case, backend, provider, **{**given, **more})
 
 
@@ -46,7 +46,7 @@ def suite():
                                                       arithmetic_intensity=0.5, bound="memory", error=0.0)]
     found += [without_time("window-4096", provider="onnxruntime", reason=REASON),
               without_time("window-4096", backend="vulkan", reason="check failed: 3 elements of out pass their budget",
-                           error=3e-6, budget=1e-6)]
+                           status="failed", error=3e-6, budget=1e-6)]
     for threads in (1, 2):
         found.append(fake("causal-2048", seconds=0.2 / threads ** 0.9, threads=threads))
     older = [r.but(commit="b" * 40, started="2026-11-19T10:00:00+00:00", seconds_median=1.1 * r.seconds_median)

@@ -20,6 +20,7 @@ from aat.report.page_tables import tables
 
 HOSTILE = '<script>alert("x")</script>$title'
 NAME = "<i>a case</i>-64"
+TABLES = {"table-times", "table-features", "table-support", "table-details"}
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
          "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
          "--enable-logging=stderr", "--v=0", "--virtual-time-budget=2000")
@@ -82,7 +83,7 @@ def test_the_page_is_well_formed_and_its_anchors_are_there(written):
     assert not found.open
     assert len(found.ids) == len(set(found.ids))
     assert set(re.findall(r'href="#([^"]+)"', written[0])) <= set(found.ids)
-    assert set(found.tables) == {"table-times", "table-support", "table-details"}
+    assert set(found.tables) == TABLES
 
 
 def test_the_page_asks_for_nothing_outside_of_itself(written):
@@ -118,6 +119,47 @@ def test_a_wrong_result_is_named_and_has_no_time(written):
     assert row["vulkan"].startswith("FAILS: 3 of its budgeterror 3e-06, budget 1e-06; check failed: 3 elements")
     times = _Page(written[0]).tables["table-times"]
     assert ["window-4096", "vulkan"] not in [row[:2] for row in times]
+
+
+def support(records):
+    """{case: (text, note, kind) on the CPU} of the table, and the cells of the features."""
+    found = {table.name: table for table in tables(records)}
+    by_case = {row[0].text: (row[2].text, row[2].note, row[2].kind) for row in found["support"].rows}
+    return by_case, {row[0].text: (row[1].text, row[1].kind) for row in found["features"].rows}
+
+
+def test_support_shows_ok_failed_and_not_supported():
+    made = [without_time("plain", status="ok", error=1e-7, budget=2e-7),
+            without_time("gqa", status="failed", reason="check failed: out: NaN at 3 wrong places"),
+            without_time("f64", status="not supported", reason="no float64"),
+            without_time("merge on plain", status="ok"),
+            without_time("permute-keys on plain", status="failed", reason="check failed: 3 times over")]
+    by_case, by_feature = support(made)
+    assert by_case == {
+        "plain": ("0.50 of its budget", "error 1e-07, budget 2e-07", "good"),
+        "gqa": ("FAILS", "check failed: out: NaN at 3 wrong places", "bad"),
+        "f64": ("not supported", "no float64", "blank"),
+        "merge on plain": ("ok", "", "good"),
+        "permute-keys on plain": ("FAILS", "check failed: 3 times over", "bad")}
+    assert by_feature["float32"] == ("failed 1 of 2", "bad")
+    assert by_feature["grouped heads (GQA, MQA)"] == ("failed 1 of 1", "bad")
+    assert by_feature["float64"] == ("not supported", "blank")
+    assert by_feature["laws (permutation, merging, ...)"] == ("failed 1 of 2", "bad")
+    assert "causal" not in by_feature, "no case with it was checked"
+    assert "check failed: out: NaN" in page.html(made, drawn=[])
+
+
+def test_a_later_check_takes_a_time_away_only_if_it_failed():
+    timed = fake("plain", seconds=0.5)
+    later = dict(started="2026-11-21T10:00:00+00:00")
+    passed = without_time("plain", status="ok", error=1e-6, budget=1e-6).but(**later)
+    failed = without_time("plain", status="failed", error=3e-6, budget=1e-6).but(**later)
+    assert cells(page.html([timed, passed], drawn=[]), "table-times", "plain", "cpu")["aat"].startswith("500")
+    assert support([timed, passed])[0]["plain"][0] == "1.00 of its budget", "the newest check"
+    assert "table-times" not in _Page(page.html([timed, failed], drawn=[])).tables
+    assert support([timed, failed])[0]["plain"][0] == "FAILS: 3 of its budget"
+    again = fake("plain", seconds=0.25, started="2026-11-22T10:00:00+00:00")
+    assert cells(page.html([timed, failed, again], drawn=[]), "table-times", "plain", "cpu")["aat"].startswith("250")
 
 
 def test_every_row_with_a_time_has_an_error():
@@ -166,7 +208,7 @@ def test_without_matplotlib_the_tables_remain(monkeypatch):
     text = page.html(suite())
     assert "<svg" not in text
     assert "matplotlib is not installed; pip install" in text
-    assert set(_Page(text).tables) == {"table-times", "table-support", "table-details"}
+    assert set(_Page(text).tables) == TABLES
 
 
 @pytest.mark.parametrize("content", [None, "", "not json\n", json.dumps({"schema": 99}) + "\n"])
@@ -179,6 +221,20 @@ def test_without_records_the_command_says_so(tmp_path, capsys, content):
     assert "aat bench" in said[-1]
     assert all(line.startswith("aat report: ") for line in said)
     assert not (tmp_path / "out.html").exists()
+
+
+def test_a_foreign_file_is_one_line_and_a_broken_one_is_brief(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(plots, "find_spec", lambda name: None)
+    source = tmp_path / "records.jsonl"
+    source.write_text("a,b\n" * 50)
+    given = ["--records", str(source), "--out", str(tmp_path / "out.html")]
+    assert report.run(given) == 2
+    said, = capsys.readouterr().err.splitlines()
+    assert "got none (" in said and "records.jsonl:1: not a line of JSON" in said
+    record.append(source, [fake("plain")])
+    assert report.run(given) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "aat report: 47 more lines of the file are no records; skipped"
+    assert (tmp_path / "out.html").read_text().count('class="problem"') == 4
 
 
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path, capsys, monkeypatch):
@@ -276,7 +332,7 @@ def browse(tmp_path_factory):
 def test_a_browser_shows_figures_and_tables_sorts_and_has_nothing_to_complain_of(written, browse):
     found, console = browse(written[0])
     assert console == []
-    assert found["tables"] == 3
+    assert found["tables"] == 4
     assert len(found["figures"]) == (8 if find_spec("matplotlib") else 0)
     assert all(width > 200 for width in found["figures"])
     numbers = [float(value) for value in found["before"]]

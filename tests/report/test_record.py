@@ -35,7 +35,28 @@ def test_no_speed_without_its_error():
         FULL.but(budget=None)
 
 
+@pytest.mark.parametrize("change", [{"status": "failed"}, {"status": "not supported"}, {"error": 3e-7},
+                                    {"error": float("nan")}])
+def test_no_speed_of_a_wrong_result(change):
+    with pytest.raises(RecordError, match=r"has a time, and its check is '(failed|not supported)'; expected no time"):
+        FULL.but(**change)
+    Record("plain", "cpu", "torch", error=3e-7, budget=2e-7, seconds_median=0.1)  # a peer is compared, not judged
+
+
+def test_a_device_is_not_read():
+    with pytest.raises(RecordError, match="expected a file of records, got the device '/dev/zero'"):
+        read("/dev/zero")  # which never ends
+
+
+def test_a_full_device_says_that_it_is_full():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        append("/dev/full", [FULL])
+
+
 @pytest.mark.parametrize(("text", "told"), [
+    ('{"schema":1,"case":"x","backend":"cpu","status":"well"}', "status is 'well', expected ok, failed or not"),
     ('{"schema":1,"case":"pla', "not a line of JSON: truncated"),
     ("case,seconds", "not a line of JSON"),
     ('{"machine_info":{}}', "it has no schema"),
@@ -91,7 +112,8 @@ def test_a_full_disk_leaves_no_half_line(path, monkeypatch):
 
 def test_a_line_is_json_that_everybody_reads():
     import numpy as np
-    odd = FULL.but(gflops=float("inf"), peak_gflops=float("nan"), rounds=np.int64(3), error=np.float32(0.5))
+    odd = FULL.but(provider="numpy", gflops=float("inf"), peak_gflops=float("nan"), rounds=np.int64(3),
+                   error=np.float32(0.5))
     plain = json.loads(line(odd), parse_constant=lambda name: pytest.fail(name))
     assert plain["gflops"] is None and plain["peak_gflops"] is None and plain["rounds"] == 3 and plain["error"] == 0.5
     assert plain["schema"] == SCHEMA and line(odd).count("\n") == 1
@@ -103,7 +125,7 @@ ABSENT = Record("plain", "cpu", provider="openvino", reason="no sinks")
 
 
 def test_the_table_shows_each_time_with_its_error_and_blanks_with_a_reason():
-    text = table.markdown([FULL.but(error=5.0), FULL, PEER, ABSENT])
+    text = table.markdown([FULL.but(error=1.5e-7), FULL, PEER, ABSENT])
     row, = (x for x in text.splitlines() if x.startswith("| plain"))
     assert "| 100 (100 - 200) | 3 | 30 % | memory | 1e-07 / 2e-07 | 1.00 [0.90, 1.10] |" in row
     assert "0.90 [0.80, 1.00], error 3e-07" in row and row.endswith("|  |"), "the latest record, and a blank"

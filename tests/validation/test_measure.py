@@ -4,9 +4,9 @@ import importlib.util
 
 import numpy as np
 import pytest
+from wrong_kernels import fast_and_wrong
 
 from aat.attention import dot
-from aat.attention.base import Result
 from aat.validation import environment, peaks, pipeline, statistics
 from aat.validation.cases import by_name, make
 from aat.validation.measure import NotChecked, measure, work
@@ -27,13 +27,6 @@ class Clock:
 
 def records(case="plain", backend="reference", **options):
     return measure(by_name(case), backend, seconds=0.01, peaks=ROOFS, **options)
-
-
-def fast_and_wrong(problem, session, config=None):
-    """A kernel that is as fast as can be: it writes zeros."""
-    shape = (problem.B, problem.Hq, problem.Lq)
-    out = np.zeros((*shape, problem.Dv), np.float32)
-    return Result(out, np.zeros(shape, np.float32), {"visited": 0, "full": 0, "total": 0}, None, "planted")
 
 
 @pytest.mark.parametrize("entry", [measure, pipeline.measure])

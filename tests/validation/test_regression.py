@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import wrong_kernels
 
 from aat.validation import regression, worker
 from aat.validation.regression import CompareError, Comparison, choose_cases, compare, declarations
@@ -193,16 +194,7 @@ def test_the_worker_checks_counts_and_times():
 
 
 def test_a_wrong_kernel_yields_no_time(monkeypatch):
-    from aat.attention import dot
-
-    honest = dot.run
-
-    def wrong(*arguments):
-        result = honest(*arguments)
-        result.out[...] *= 1.001
-        return result
-
-    monkeypatch.setattr(dot, "run", wrong)
+    wrong_kernels.skewed(monkeypatch)
     about = {"case": "plain", "backend": "cpu"}
     _, verdict, timed = spoken({"do": "check", **about}, {"do": "time", **about, "calls": 1})
     assert not verdict["ok"]
