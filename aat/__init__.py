@@ -22,15 +22,15 @@ _LAZY = {
     "DeviceArray": "aat.backends.memory",
     "TileConfig": "aat.tiling.base",
     "explain": "aat.explanation",
+    "get_num_threads": "aat.backends.cpu",
     "merge": "aat.attention.merge",
     "scaled_dot_product_attention": "aat.sdpa",
+    "set_num_threads": "aat.backends.cpu",
     "supports": "aat.explanation",
     "to_device": "aat.backends.memory",
 }
 
-__all__ = ["BackendError", "DeviceArray", "TileConfig", "__version__", "attention", "backends", "explain",
-           "merge",
-           "scaled_dot_product_attention", "supports", "to_device"]
+__all__ = ["BackendError", "__version__", "attention", "backends", *_LAZY]
 
 
 def __getattr__(name):

@@ -84,7 +84,7 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
 
 
 def execute(call, kind=None):
-    """Run a checked call, and keep it as `kind`; return (Result in canonical order and the storage of its dtype, Info)."""
+    """Run a checked call, and keep it as `kind`; return (Result in canonical order and storage of its dtype, Info)."""
     from aat.backends import select
 
     backend, reason = where(call)

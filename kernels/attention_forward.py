@@ -47,6 +47,7 @@ def build(lanes, config, spec):
                           first: ti.i32, count: ti.i32):
         ti.loop_config(block_dim=BD, serialize=L.serial)
         for t in range(first * BD, (first + count) * BD):
+            rules = L.enter()
             thread = t % BD
             program = t // BD
             k_fast = L.shared(BN * D)
@@ -152,5 +153,6 @@ def build(lanes, config, spec):
                     L.add_count(meta, counts + Counts.FULL, whole)
                 task = L.next_task(meta, Meta.TASK, meta_address, task, meta[Meta.PROGRAMS])
             L.publish(meta, counts + Counts.FINISHED, meta_address)
+            L.leave(rules)
 
     return attention_forward

@@ -1,10 +1,13 @@
 """How is dot-product attention assembled? A Problem becomes the arguments of kernels/attention_forward.py."""
 
+import struct
+
 import numpy as np
 
 from aat.arrays import STORAGE, span
 from aat.attention.base import Result
 from aat.attention.positions import pairs_in_bounds
+from aat.backends.program import free_launch
 from aat.backends.relaunch import Relaunch
 from aat.errors import BackendError
 from aat.tiling.base import TileConfig, count_groups
@@ -14,6 +17,7 @@ GRID = 65535                   # thread groups of a launch that every Vulkan dev
 SCRATCH_BYTES = 256 << 20      # scratch of a GPU launch whose configuration does not fit in registers
 # A GPU thread's lane is an f32: exp has no f64 form in SPIR-V, and f64 itself is optional.
 COMPUTES = {"cpu": ("f16", "bf16", "f32", "f64"), "vulkan": ("f16", "bf16", "f32"), "cuda": ("f16", "bf16", "f32")}
+_START, _POINTER, _POINTERS = struct.Struct("=2i"), struct.Struct("=Q"), struct.Struct("=4Q")
 STRIDED = {"Q": "q", "K": "k", "V": "v"}
 
 
@@ -58,14 +62,21 @@ def plan(problem, session, config=None):
 
 
 def repeatable(problem, session, config=None):
-    """What `aat.attention.repeated` keeps of a call on the CPU: a `_Launch` with its kernel and arguments, ready for
-    other arrays of the same shapes and strides. None for calls whose arrays are copied or that bring further ones."""
+    """The launch of a call on the CPU, ready for other arrays of the same shapes and strides (`_Launch.point`).
+
+    None for calls whose arrays are copied, that bring further ones, or whose kernel does not go by addresses alone.
+    """
     further = (problem.mask, problem.bias, problem.sinks, problem.kv_lens)
     arrays = (problem.q, problem.k, problem.v)
-    if session.backend != "cpu" or any(x is not None for x in further) or not all(_in_place(x, True) for x in arrays):
+    if not (session.backend == "cpu" and session.intrinsics and free_launch()):
         return None
-    launch = _Launch(problem, session, choose(problem, session, config))
+    chosen = choose(problem, session, config)
+    narrow = chosen.rows_per_program(problem.dtype) // chosen.lane_vectors > min(problem.D, problem.Dv)
+    if narrow or any(x is not None for x in further) or not all(_in_place(x, True) for x in arrays):
+        return None
+    launch = _Launch(problem, session, chosen)
     launch.prepare(False, session.standing)
+    launch.forget()
     return launch
 
 
@@ -176,9 +187,10 @@ class _Launch:
             strides = [problem.Hq * problem.Lq * problem.Dv, problem.Lq * problem.Dv, problem.Dv]
         self.meta_host[Meta.O:Meta.O + 3] = strides[:3]
         self._address(Meta.O_ADDRESS, self.out_argument)
+        self._address(Meta.LSE_ADDRESS, self.lse_argument)
 
     def prepare(self, careful, empty):
-        """Make the kernel and its arguments, with scratch memory from `empty(n, dtype)`."""
+        """Make the kernel and its arguments, with scratch memory from `empty(purpose, n, dtype)`."""
         from aat.kernels.attention_forward import build
         from aat.kernels.lanes import lanes_for
 
@@ -206,8 +218,8 @@ class _Launch:
             self._share(key, make, arguments)
 
     def _share(self, key, make, arguments):
-        """One launch a program. The kernel's first launch, which compiles it, is made without tasks: two threads may not
-        do that at once."""
+        """One launch a program. The kernel's first one, which compiles it, has no tasks: two threads may not do that at
+        once."""
         Meta, session = self.Meta, self.session
         if session.first_launch(key):
             self.meta_host[Meta.TASKS] = 0
@@ -238,7 +250,7 @@ class _Launch:
 
     def go(self, careful):
         """Prepare and launch."""
-        self.prepare(careful, self.session.empty)
+        self.prepare(careful, lambda purpose, n, dtype: self.session.empty(n, dtype))
         self.launch()
 
     def _memory(self, spec, empty):
@@ -250,28 +262,39 @@ class _Launch:
         if self.on_cpu:
             number = np.dtype(np.float64 if problem.dtype == "f64" else np.float32)
             width = config.lane_width // 2 if problem.dtype == "f64" else config.lane_width
-            scratch = empty(programs * lanes * width, number).reshape(-1, width)
+            scratch = empty("scratch", programs * lanes * width, number).reshape(-1, width)
             staged = stage_elements(config, spec, problem.dtype)
-            return scratch, empty(programs * staged, number) if staged else 0
+            return scratch, empty("stage", programs * staged, number) if staged else 0
         if not lanes:
             return 0, 0
         each = lanes * config.threads
         self.programs = max(1, min(programs, SCRATCH_BYTES // (4 * each)))
         self.meta_host[self.Meta.PROGRAMS] = self.programs
-        return empty(self.programs * each, np.dtype(np.float32)), 0
+        return empty("scratch", self.programs * each, np.dtype(np.float32)), 0
 
-    def point(self, *arrays):
-        """Let the arguments q, k, v, out and, unless it is None, lse be other arrays; the counters start again."""
-        Meta = self.Meta
-        self._restart()
-        places = (Meta.Q_ADDRESS, Meta.K_ADDRESS, Meta.V_ADDRESS, Meta.O_ADDRESS, None)
-        for number, (at, x) in enumerate(zip(places, arrays, strict=True)):
-            if x is not None:
-                pointer = x.ctypes.data
-                for share in self.shares:
-                    share.replace(number, pointer)
-                if at is not None:
-                    self.addresses[at >> 1] = pointer
+    def forget(self):
+        """Let go of the call's arrays: the kernel finds them by the addresses in `meta`."""
+        nothing = {x.dtype: np.zeros(1, x.dtype) for x in self.kernel_arguments if isinstance(x, np.ndarray)}
+        kept = [nothing[x.dtype] if n < 5 and isinstance(x, np.ndarray) else x
+                for n, x in enumerate(self.kernel_arguments)]
+        self.shares = [Relaunch(self.kernel, (*kept[:-2], program, 1)) for program in range(self.programs)]
+        self.goes = [share.go for share in self.shares]
+        for name in ("problem", "arguments", "kernel_arguments", "out", "out_argument", "lse", "lse_argument"):
+            delattr(self, name)
+        self.header = self.meta_host.data.cast("B")
+        self.restarted = bytes(4 * self.step * self.programs)
+
+    def again(self, q, k, v, out, lse):
+        """What `forget` left, on other arrays, given by their addresses. Runs under the kernel's own floating-point
+        rules; Ctrl-C waits in Team.run."""
+        Meta, session = self.Meta, self.session
+        session.check()
+        session.counters.launches += 1
+        _POINTERS.pack_into(self.header, 4 * Meta.Q_ADDRESS, q, k, v, out)
+        _POINTER.pack_into(self.header, 4 * Meta.LSE_ADDRESS, lse)
+        _START.pack_into(self.header, 0, 0, 0)
+        self.header[-len(self.restarted):] = self.restarted
+        session.team.run(self.goes, self._finished)
 
     def nonfinite(self):
         """Whether the launch wrote something that is not finite."""

@@ -11,6 +11,7 @@ import contextlib
 import numpy as np
 
 from aat import env
+from aat.arrays import pointer, span
 from aat.backends import select
 
 MOST = 256  # kinds that a session keeps; the oldest goes first
@@ -47,7 +48,7 @@ def again(key, q, k, v, out):
     with select.lock():
         session = select.active()
         repeat = session and session.repeats.get(key)
-        if repeat is None or repeat.chosen_by != env.chosen_backend():
+        if repeat is None or (repeat.auto and repeat.chosen_by != env.chosen_backend()):
             return UNKNOWN
         return repeat.run(q, k, v, out)
 
@@ -78,26 +79,32 @@ def off():
 class Repeat:
     """One kind of call on the CPU, ready to run again on other arrays of the same shapes and strides."""
 
-    __slots__ = ("_launch", "_lse", "_out", "chosen_by")
+    __slots__ = ("_launch", "_lse", "_out", "_spans", "auto", "chosen_by")
 
     def __init__(self, call, launch):
         problem = call.problem
-        self.chosen_by = env.chosen_backend()
+        self.auto, self.chosen_by = call.backend == "auto", env.chosen_backend()
         self._launch = launch
         self._out = ((*call.like.shape[:-1], problem.Dv), call.like.dtype)
+        given = np.empty(*self._out) if problem.out is None else problem.out
+        self._spans = [span(x) * x.itemsize for x in (problem.q, problem.k, problem.v, given)]
         number = np.dtype(np.float64 if problem.dtype == "f64" else np.float32)
         self._lse = ((problem.B, problem.Hq, problem.Lq)[call.squeeze:], number) if call.return_lse else None
 
     def run(self, q, k, v, out):
-        """(out) or (out, lse) of the call, or UNKNOWN before anything was written if it must go the long way."""
+        """out or (out, lse) of the call, or UNKNOWN before anything was written if it must go the long way."""
+        at_q, at_k, at_v = pointer(q), pointer(k), pointer(v)
         if out is None:
             out = np.empty(*self._out)
-        elif any(np.may_share_memory(out, x) for x in (q, k, v)):
-            return UNKNOWN  # legal or not, the long way knows
+            at_out = pointer(out)
+        else:
+            at_out = pointer(out)
+            end = at_out + self._spans[3]
+            for start, span in zip((at_q, at_k, at_v), self._spans, strict=False):
+                if at_out < start + span and start < end:
+                    return UNKNOWN  # they may overlap; the long way knows
         lse = None if self._lse is None else np.empty(*self._lse)
-        launch = self._launch
-        launch.point(q, k, v, out, lse)
-        launch.launch()
-        if launch.nonfinite():
+        self._launch.again(at_q, at_k, at_v, at_out, 0 if lse is None else pointer(lse))
+        if self._launch.nonfinite():
             return UNKNOWN
         return out if lse is None else (out, lse)

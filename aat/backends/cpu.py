@@ -1,6 +1,7 @@
 """The CPU backend: SIMD lanes on every core, host arrays as kernel arguments without a copy."""
 
 import functools
+import numbers
 import os
 import platform
 import sys
@@ -13,6 +14,7 @@ from aat.backends.dtypes import numpy_dtype
 from aat.backends.memory import ALIGNMENT
 from aat.backends.program import Program, offline_cache
 from aat.backends.session import Session
+from aat.errors import type_error, value_error
 
 X86 = ("x86_64", "amd64")
 
@@ -67,9 +69,42 @@ def processors():
     return os.cpu_count() or 1
 
 
+_chosen: int | None = None  # by set_num_threads
+
+
 def threads():
-    """CPU programs that run side by side: min(processors, AAT_NUM_THREADS)."""
-    return min(processors(), env.num_threads() or sys.maxsize)
+    """CPU programs that run side by side: min(processors, what set_num_threads or else AAT_NUM_THREADS says)."""
+    return min(processors(), _chosen or env.num_threads() or sys.maxsize)
+
+
+def set_num_threads(count):
+    """Let the CPU backend use at most `count` threads, from the next call on; None stands for AAT_NUM_THREADS.
+
+    More than the processors that this process may use (its affinity) are never used. The number changes no result.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `count` is no whole number of at least 1.
+    """
+    from aat.backends import select
+
+    global _chosen
+    if count is not None:
+        if isinstance(count, bool) or not isinstance(count, numbers.Integral):
+            raise type_error("count", "a whole number, or None", repr(count))
+        if count < 1:
+            raise value_error("count", "at least 1", repr(count), "None stands for every processor")
+    with select.lock():
+        _chosen = None if count is None else int(count)
+        session = select.active()
+        if session is not None and session.backend == "cpu":
+            session.resize(threads())
+
+
+def get_num_threads():
+    """How many threads the CPU backend uses."""
+    return threads()
 
 
 def memory_bytes():

@@ -209,9 +209,9 @@ class Session:
             self._implementation.fill(self, argument, np.nan if storage.kind == "f" else -1)
         return argument
 
-    def standing(self, n, dtype):
-        """As `empty`, but the same memory at every call for so much of it: scratch of launches that repeat."""
-        key = (n, np.dtype(dtype))
+    def standing(self, purpose, n, dtype):
+        """As `empty`, but the same memory at every call for this purpose and size: scratch of launches that repeat."""
+        key = (purpose, n, np.dtype(dtype))
         if key not in self._standing:
             scopes, self._scopes = self._scopes, []  # no scope gives it back
             try:
@@ -295,6 +295,14 @@ class Session:
             _log.debug("kernel %s: compiled and launched on %s in %.2f s", name, self.backend, seconds)
 
         return first
+
+    def resize(self, threads):
+        """Let CPU launches from now on be shared by so many threads."""
+        if threads != self.threads:
+            self.team.close()
+            self.team = Team(threads, self._program.floating)
+            self.threads = threads
+            self.repeats.clear()
 
     def first_launch(self, key):
         """Whether the kernel of `key` has not been asked for by this before."""

@@ -1,9 +1,9 @@
 """How do several threads run one CPU kernel?
 
-Taichi's own pool wakes all its threads and puts the calling one to sleep, which takes 65 to 150 us a launch on a virtual
-machine (2026-11). Here the calling thread starts at once with the first share of the work, while helpers wake up; one
-that comes too late is not waited for. Shares take tasks from a common counter, so it does not matter who is late. A
-kernel is launched without the interpreter lock, on the calling thread (`ti.loop_config(serialize=True)`).
+Taichi's own pool wakes all its threads and puts the calling one to sleep, which takes 65 to 150 us a launch on a
+virtual machine (2026-11). Here the calling thread starts at once with the first share of the work, while helpers wake
+up; one that comes too late is not waited for. Shares take tasks from a common counter, so it does not matter who is
+late. A kernel is launched without the interpreter lock, on the calling thread (`ti.loop_config(serialize=True)`).
 """
 
 import queue
@@ -33,20 +33,31 @@ class Team:
         `finished(n)` may tell earlier than its return that share n has written its last result. Raises what a share
         raised, after all have ended.
         """
+        if len(shares) == 1:
+            shares[0]()
+            return
         jobs = [_Job(share) for share in shares[1:]]
         while len(self._helpers) < len(jobs):
             self._helpers.append(_Helper(self._floating, len(self._helpers) + 1))
         for helper, job in zip(self._helpers, jobs, strict=False):
             helper.jobs.put(job)
+        interrupted = None
         try:
             shares[0]()
-        finally:
-            for n, job in enumerate(jobs, 1):
-                while not (job.call_off() or job.done or (finished and finished(n))):
+        except KeyboardInterrupt as error:
+            interrupted = error
+        while jobs:
+            try:
+                n = len(jobs)
+                while not (jobs[-1].call_off() or jobs[-1].done or (finished and finished(n))):
                     time.sleep(0)  # gives up the interpreter lock, which a helper needs to begin and to end
-        for job in jobs:
-            if job.error is not None:
-                raise job.error
+                if jobs[-1].error is not None and interrupted is None:
+                    interrupted = jobs[-1].error
+                jobs.pop()
+            except KeyboardInterrupt as error:  # memory that a helper may still write must not be given back
+                interrupted = error
+        if interrupted is not None:
+            raise interrupted
 
     def close(self):
         """Let the helpers end."""
@@ -92,7 +103,7 @@ class _Helper:
     """A thread that waits for jobs. A daemon: it never keeps a process from ending."""
 
     def __init__(self, floating, number):
-        self.jobs = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue = queue.SimpleQueue()
         self._floating = floating
         threading.Thread(target=self._work, name=f"aat-{number}", daemon=True).start()
 

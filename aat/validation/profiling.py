@@ -146,9 +146,11 @@ def hooks():
 @contextlib.contextmanager
 def hooked(recorder, session):
     """Clocks around the steps of every call inside; calls of other threads wait, or they would be counted too."""
+    from aat.attention import repeated
     from aat.backends import select
 
-    with select.lock(), contextlib.ExitStack() as stack:
+    # A repeated call takes none of these steps: what is shown is the first of its kind.
+    with select.lock(), repeated.off(), contextlib.ExitStack() as stack:
         for owner, name, phase in hooks():
             original = getattr(owner, name)
             setattr(owner, name, recorder.around(original, name.strip("_"), phase))
@@ -159,9 +161,9 @@ def hooked(recorder, session):
         launching = session.launching
 
         @contextlib.contextmanager
-        def timed_launching():
-            if recorder._open[-1].phase != "launch":  # a copy's kernel belongs to the copy
-                with launching():
+        def timed_launching(counted=True):
+            if recorder._open[-1].phase != "launch" or not counted:  # a copy's kernel belongs to the copy
+                with launching(counted=counted):
                     yield
                 return
             with launching(), recorder.span("kernel", "kernel"):

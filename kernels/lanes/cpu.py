@@ -249,8 +249,12 @@ class CpuLanes:
             assign(element(array, element(bases, w) + offset), encode(self.dtype, element(lanes, w)))
 
     @inline
-    def scatter_plain(self, array, bases, lanes):
+    def scatter_plain(self, array, address, bases, lanes):
+        """Lane w writes number bases[w] of an array of the lanes' scalars."""
         lanes = local(lanes)
+        if self.bitcode and address is not None:
+            self._call("scatter_lanes", lanes, address, bases)
+            return
         for w in range(self.width):
             assign(element(array, element(bases, w)), element(lanes, w))
 
@@ -290,6 +294,20 @@ class CpuLanes:
         if not self.bitcode:
             return Scratch(array, start, step)
         return AddressedMemory(self, local(address + wide(start) * self.vector_bytes))
+
+    # -- a launch ---------------------------------------------------------------------------------------------------
+    @inline
+    def enter(self):
+        """Set the thread's floating-point rules to the kernels'; `leave` takes what this returns."""
+        rules = local(0)
+        if self.bitcode:
+            self._call("enter", rules)
+        return rules
+
+    @inline
+    def leave(self, rules):
+        if self.bitcode:
+            self._call("leave", rules)
 
     # -- tasks --------------------------------------------------------------------------------------------------
     @inline

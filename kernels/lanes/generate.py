@@ -273,6 +273,7 @@ def sources(bits, scalar):
             'target triple = "x86_64-pc-linux-gnu"', ""]
     for name, arity in (("fma", 3), ("sqrt", 1), ("fabs", 1), ("copysign", 2)):
         head.append(f"declare {vector} @llvm.{name}.{suffix}(" + ", ".join([vector] * arity) + ")")
+    head += [f"declare void @llvm.x86.sse.{name}(i8*)" for name in ("ldmxcsr", "stmxcsr")]
     return {f"{name}_{suffix}": "\n".join([*head, "", _function(scalar, width, f"{name}_{suffix}", *entry)])
             for name, entry in table(scalar, width).items()}
 

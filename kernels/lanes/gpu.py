@@ -130,7 +130,7 @@ class GpuLanes:
         assign(element(array, bases + offset), lanes)
 
     @inline
-    def scatter_plain(self, array, bases, lanes):
+    def scatter_plain(self, array, address, bases, lanes):
         assign(element(array, bases), lanes)
 
     @inline
@@ -152,6 +152,16 @@ class GpuLanes:
     @inline
     def memory(self, array, address, start, step):
         return Scratch(array, start, step)
+
+    # -- a launch ---------------------------------------------------------------------------------------------------
+    @inline
+    def enter(self):
+        """A device has one set of rules."""
+        return 0
+
+    @inline
+    def leave(self, rules):
+        """Nothing was changed."""
 
     # -- tasks --------------------------------------------------------------------------------------------------
     @inline

@@ -149,6 +149,37 @@ def _store_lanes(e, address, index, x):
     return []
 
 
+def _scatter_lanes(e, x, base, rows):
+    """Lane w to element rows[w] of the array of lanes' scalars at `base`."""
+    kind, lanes, own = f"<{e.width} x i32>", e.load(x), "f64" if e.scalar == "double" else "f32"
+    base, rows = e.load(base, "i64"), e.load(rows, f"<{e.width} x i32>")
+    for w in range(e.width):
+        row = e.emit(f"sext i32 {e.emit(f'extractelement {kind} {rows}, i32 {w}')} to i64")
+        value = e.emit(f"extractelement {e.vector} {lanes}, i32 {w}")
+        e.lines.append(f"  store {e.scalar} {value}, {e.scalar}* {_pointer(e, _element(e, base, row, own), e.scalar)}")
+    return []
+
+
+FLUSH = 0x8040         # MXCSR: results (15) and operands (6) below the normal range count as zero
+
+
+def _enter(e):
+    """Compute by the kernels' rules from here on; the thread's own are the result."""
+    place = e.emit("alloca i32")
+    raw = e.emit(f"bitcast i32* {place} to i8*")
+    e.lines.append(f"  call void @llvm.x86.sse.stmxcsr(i8* {raw})")
+    before = e.load(place, "i32")
+    e.lines.append(f"  store i32 {e.emit(f'or i32 8064, {FLUSH}')}, i32* {place}")       # 8064: no exception traps
+    e.lines.append(f"  call void @llvm.x86.sse.ldmxcsr(i8* {raw})")
+    return before
+
+
+def _leave(e, rules):
+    raw = e.emit(f"bitcast i32* {rules} to i8*")
+    e.lines.append(f"  call void @llvm.x86.sse.ldmxcsr(i8* {raw})")
+    return []
+
+
 def _next_task(e, address):
     """The number at an address, which is raised by 1 in the same instant."""
     pointer = _pointer(e, e.load(address, "i64"), "i32")
@@ -173,7 +204,10 @@ def table(scalar, width):
         "load": ("aa", "s", _load),
         "load_lanes": ("aa", "v", _load_lanes),
         "store_lanes": ("aav", "", _store_lanes),
+        "scatter_lanes": ("vab", "", _scatter_lanes),
         "next_task": ("a", "j", _next_task),
+        "enter": ("", "j", _enter),
+        "leave": ("j", "", _leave),
         "publish": ("a", "", _publish),
     }
     for dtype in CONVERTED[scalar]:

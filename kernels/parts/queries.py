@@ -38,7 +38,8 @@ class Meta(IntEnum):
     SCRATCH_ADDRESS = 40
     STAGE_ADDRESS = 42
     META_ADDRESS = 44
-    BATCH = 46
+    LSE_ADDRESS = 46
+    BATCH = 48
 
 
 PROGRAM = 16           # a cache line
@@ -283,4 +284,5 @@ class Assembly(Traced):
         L = self.L
         for u in range(self.U):
             value = L.where_equal(l[u], 0.0, L.splat(NEGATIVE_INFINITY), m[u] + L.log(l[u]))
-            L.scatter_plain(lse, L.affine(x.rows[u], 1, x.bh * element(meta, Meta.QUERIES)), value)
+            rows = L.affine(x.rows[u], 1, x.bh * element(meta, Meta.QUERIES))
+            L.scatter_plain(lse, L.address(meta, Meta.LSE_ADDRESS), rows, value)

@@ -42,3 +42,33 @@ def test_the_reference_runs_under_the_library_lock(monkeypatch):
     assert np.all(aat.attention(x, x, x, backend="reference") == 1.0)
     with ThreadPoolExecutor(1) as other:
         assert other.submit(free).result()
+
+
+@pytest.fixture
+def threads_as_before():
+    yield
+    aat.set_num_threads(None)
+
+
+@pytest.mark.parametrize("backend", ["cpu"], indirect=True)
+def test_the_number_of_threads_can_be_set_and_changes_no_bit(backend, threads_as_before, monkeypatch):
+    from aat.backends import cpu, select
+
+    monkeypatch.setattr(cpu, "processors", lambda: 3)
+    q = np.random.default_rng(0).standard_normal((1, 8, 300, 64), np.float32)
+    found = []
+    for count in (1, 2, 3, 99, None):
+        aat.set_num_threads(count)
+        assert aat.get_num_threads() == min(count or 3, 3)
+        found += [aat.attention(q, q, q, backend=backend) for _ in range(2)]
+        session = select.active()
+        assert session.threads == session.team.size == aat.get_num_threads()
+    assert all(out.tobytes() == found[0].tobytes() for out in found)
+
+
+def test_what_is_no_number_of_threads_is_refused(threads_as_before, monkeypatch):
+    monkeypatch.setenv("AAT_NUM_THREADS", "1")
+    for bad, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError)):
+        with pytest.raises(error, match="count"):
+            aat.set_num_threads(bad)
+    assert aat.get_num_threads() == 1, "AAT_NUM_THREADS still decides"

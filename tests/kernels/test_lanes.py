@@ -31,7 +31,7 @@ def apply(session, lanes, key, body, *columns):
                 y = lanes.gather(b, at, 0, "plain")
                 z = lanes.gather(c, at, 0, "plain")
                 result = body(lanes, x, y, z)
-                lanes.scatter_plain(out, at, result)
+                lanes.scatter_plain(out, None, at, result)
         return run
 
     dtype = np.float64 if lanes.scalar_name == "f64" else np.float32
