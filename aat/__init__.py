@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "DeviceArray": "aat.backends.memory",
+    "KVCache": "aat.attention.cache",
     "TileConfig": "aat.tiling.base",
     "explain": "aat.explanation",
     "merge": "aat.attention.merge",
@@ -28,9 +29,8 @@ _LAZY = {
     "to_device": "aat.backends.memory",
 }
 
-__all__ = ["BackendError", "DeviceArray", "TileConfig", "__version__", "attention", "backends", "explain",
-           "merge",
-           "scaled_dot_product_attention", "supports", "to_device"]
+__all__ = ["BackendError", "DeviceArray", "KVCache", "TileConfig", "__version__", "attention", "backends",
+           "explain", "merge", "scaled_dot_product_attention", "supports", "to_device"]
 
 
 def __getattr__(name):

@@ -73,7 +73,7 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
         q, k, v, mask=mask, bias=bias, causal=causal, window=window, scale=scale, softcap=softcap,
         sinks=sinks, kv_lens=kv_lens, q_offset=q_offset, score=score, tolerance=tolerance, tiling=tiling,
         layout=layout, backend=backend, return_lse=return_lse, return_info=return_info, out=out)
-    return _answer(call, *execute(call))
+    return answer(call, *execute(call))
 
 
 def execute(call):
@@ -185,15 +185,15 @@ def _info(problem, result, backend, reason, device, parts, seconds):
                 kernel=result.kernel, reason=reason, parts=parts)
 
 
-def _answer(call, result, info):
+def answer(call, result, info):
     """The result in the caller's types: `out`, or a tuple with lse and info behind it."""
     out, lse = call.present(result.out, swap=True), result.lse
     if call.kind != "device":
         out = call.out if call.out is not None else give(out, call.problem.dtype, call.like)
-    answer = [out]
+    parts = [out]
     if call.return_lse:
         lse = call.present(lse, swap=False)
-        answer.append(lse if call.kind == "device" else give(lse, call.problem.lse_dtype, call.like))
+        parts.append(lse if call.kind == "device" else give(lse, call.problem.lse_dtype, call.like))
     if call.return_info:
-        answer.append(info)
-    return answer[0] if len(answer) == 1 else tuple(answer)
+        parts.append(info)
+    return parts[0] if len(parts) == 1 else tuple(parts)
