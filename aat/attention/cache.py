@@ -310,8 +310,9 @@ class KVCache:
             self._kept[b] -= gone * size
         for b, gone, pages_b, column in moves:
             copied = None if column is None else self._pages.unshare(b, column - gone)
-            for memory in self._memory if copied else ():
-                memory[copied[1]] = memory[copied[0]]
+            if copied is not None:
+                for memory in self._memory:
+                    memory[copied[1]] = memory[copied[0]]
             self._pages.grow(b, pages_b)
 
     def _free_room(self):
