@@ -215,6 +215,18 @@ def test_a_fork_shares_pages_until_somebody_writes():
     np.testing.assert_array_equal(cache.gather()[0][1, :, :12], k[0])
 
 
+def test_a_page_that_two_of_three_still_share_is_copied():
+    cache = aat.KVCache(3, 2, 64, 8, page_size=8)
+    cache.append(*draw(12, batch=3), np.array([12, 0, 0]))
+    for into in (1, 2):
+        cache.fork(0, into)
+    parts = [draw(1, batch=3, seed=b) for b in range(3)]
+    for b, part in enumerate(parts):
+        cache.append(*part, np.eye(3, dtype=int)[b])
+    for b, part in enumerate(parts):
+        np.testing.assert_array_equal(cache.gather()[0][b, :, 12:], part[0][b])
+
+
 def test_copies_of_the_object_are_independent():
     import copy
     cache, _, _ = filled(5)
