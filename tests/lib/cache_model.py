@@ -130,6 +130,7 @@ class Model:
         tables = cache._pages
         used = {int(page) for b in range(cache.batch) for page in tables.table[b, :tables.used[b]]}
         assert len(used) == len(held)
+        assert tables.shared == int(tables.used.sum()) - len(held)
         assert used | set(tables.free) == set(range(cache.pages))
 
 
