@@ -44,6 +44,16 @@ def test_a_row_is_within_half_a_step(kind, size):
         assert (error > 0.49 * scales[:, None]).any(), "nearly attained"
 
 
+def test_half_a_step_alone_is_broken_by_the_roundings():
+    rng = np.random.default_rng(3)
+    scale = rng.uniform(1, 2, (4000, 1)).astype(np.float32)
+    x = (scale * (rng.integers(-127, 127, (4000, 9)) + 0.5)).astype(np.float32)  # ties, but for rounding
+    x[:, 0] = 127 * scale[:, 0]
+    codes, scales = int8.quantise(x)
+    steps = np.abs(int8.dequantise(codes, scales).astype(np.float64) - x) / scales[:, None].astype(np.float64)
+    assert 0.5 < steps.max() <= int8.HALF
+
+
 def test_rows_at_the_ends_of_float32():
     x = np.array([[LARGEST, -LARGEST], [0, 0], [TINY, -1e-45], [-LARGEST, 1]], np.float32)
     codes, scales = int8.quantise(x)
@@ -90,7 +100,8 @@ def quantised_case(kind, rng):
     k, v = rows(kind, rng, (B, Hk, Lk, D)), rows("signs" if kind == "halves" else kind, rng, (B, Hk, Lk, Dv))
     q = rng.standard_normal((B, Hk * group, Lq, D), np.float32) * np.float32(np.exp(rng.uniform(-6, 2)))
     if kind == "halves":  # all roundings of a key to one side, and a query that adds them up and no more
-        k, q = k * np.float32(0.01), np.abs(q)
+        uneven = np.where(rng.random((Lk, 1)) < 0.5, 1.0, rng.choice([1.0, 1e-3])).astype(np.float32)
+        k, q = k * uneven * np.float32(0.01), np.abs(q)
         q[..., 0] = 0
         v = np.broadcast_to(v[..., :1], v.shape).copy()
     cache = aat.KVCache(B, Hk, Lk, D, "int8", dv=Dv, page_size=7)
