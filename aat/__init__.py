@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "DeviceArray": "aat.backends.memory",
+    "KVCache": "aat.attention.cache",
     "TileConfig": "aat.tiling.base",
     "explain": "aat.explanation",
     "get_num_threads": "aat.backends.cpu",

@@ -73,14 +73,14 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
     if mask is bias is sinks is kv_lens is q_offset is None and not return_info:
         kind = repeated.kind(q, k, v, out, (causal, window, scale, softcap, score, tolerance, tiling, layout, backend,
                                             return_lse))
-        answer = repeated.UNKNOWN if kind is None else repeated.again(kind, q, k, v, out)
-        if answer is not repeated.UNKNOWN:
-            return answer
+        known = repeated.UNKNOWN if kind is None else repeated.again(kind, q, k, v, out)
+        if known is not repeated.UNKNOWN:
+            return known
     call = arguments.check(
         q, k, v, mask=mask, bias=bias, causal=causal, window=window, scale=scale, softcap=softcap,
         sinks=sinks, kv_lens=kv_lens, q_offset=q_offset, score=score, tolerance=tolerance, tiling=tiling,
         layout=layout, backend=backend, return_lse=return_lse, return_info=return_info, out=out)
-    return _answer(call, *execute(call, kind))
+    return answer(call, *execute(call, kind))
 
 
 def execute(call, kind=None):
@@ -194,15 +194,15 @@ def _info(problem, result, backend, reason, device, parts, seconds):
                 kernel=result.kernel, reason=reason, parts=parts)
 
 
-def _answer(call, result, info):
+def answer(call, result, info):
     """The result in the caller's types: `out`, or a tuple with lse and info behind it."""
     out, lse = call.present(result.out, swap=True), result.lse
     if call.kind != "device":
         out = call.out if call.out is not None else give(out, call.problem.dtype, call.like)
-    answer = [out]
+    parts = [out]
     if call.return_lse:
         lse = call.present(lse, swap=False)
-        answer.append(lse if call.kind == "device" else give(lse, call.problem.lse_dtype, call.like))
+        parts.append(lse if call.kind == "device" else give(lse, call.problem.lse_dtype, call.like))
     if call.return_info:
-        answer.append(info)
-    return answer[0] if len(answer) == 1 else tuple(answer)
+        parts.append(info)
+    return parts[0] if len(parts) == 1 else tuple(parts)

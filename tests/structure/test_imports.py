@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "aat.arrays": LAUNCH | {"aat.integrations"},
     "aat.integrations": LAUNCH,
     "aat.attention": CALL,
+    "aat.attention.cache": CALL | {"aat.functional"},  # what a decoder holds: its calls are those of functional
     "aat.functional": CALL,
     "aat.sdpa": CALL | {"aat.functional"},
     "aat.explanation": CALL | {"aat.functional"},
