@@ -22,8 +22,7 @@ def choose(problem, session, config=None):
     """
     width, shared = session.lane_width, session.limits.shared_bytes
     chosen = config or TileConfig.default(width, problem.D, problem.Dv, shared)
-    reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv,
-                              shared_bytes=shared, max_threads=session.limits.threads_per_block)
+    reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv, **session.limits.of_tiles())
     if reasons:
         raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])
     return chosen
