@@ -24,13 +24,14 @@ _LAZY = {
     "explain": "aat.explanation",
     "merge": "aat.attention.merge",
     "scaled_dot_product_attention": "aat.sdpa",
+    "set_tuning": "aat.tiling.policy",
     "supports": "aat.explanation",
     "to_device": "aat.backends.memory",
 }
 
 __all__ = ["BackendError", "DeviceArray", "TileConfig", "__version__", "attention", "backends", "explain",
            "merge",
-           "scaled_dot_product_attention", "supports", "to_device"]
+           "scaled_dot_product_attention", "set_tuning", "supports", "to_device"]
 
 
 def __getattr__(name):

@@ -1,8 +1,9 @@
 """Which config of a Space is fastest? A search over an injected measure and clock, so it knows no device.
 
-Coordinate descent: from the default, one axis after the other is tried with all its values, and the best is kept,
-until a sweep over all axes changes nothing; then again from random configs. The values of an axis race by successive
-halving (Jamieson & Talwalkar 2016): all are measured briefly, the better half again and longer, down to one.
+Coordinate descent: from the default, steps are taken along one axis after the other as long as they gain, until a sweep
+over all axes changes nothing; then with all values of each axis, since a config is compiled before it is measured and
+near ones are the better bet; then again from random configs. Rivals race by successive halving (Jamieson & Talwalkar
+2016): all are measured briefly, the better half again and longer, down to one.
 """
 
 import math
@@ -15,6 +16,7 @@ HYSTERESIS = 0.03  # what a config must gain on the default to replace it: less 
 RESTARTS = 3
 KEPT = 3  # configs that the last race is between
 LONGEST = 3  # the highest effort
+HOPELESS = 1.15  # times the best cost: what is slower in the shortest look is not looked at again
 
 
 class _TimeUp(Exception):
@@ -108,24 +110,32 @@ class _Search:
         for effort in range(first, LONGEST + 1):
             costs = {config: self.cost(config, effort) for config in alive}
             alive = sorted((c for c in alive if costs[c] < math.inf), key=costs.__getitem__)
-            if len(alive) > 1:
-                alive = alive[:-(-len(alive) // 2)]
+            alive = [config for config in alive[:-(-len(alive) // 2)] if costs[config] <= HOPELESS * costs[alive[0]]]
+            if len(alive) < 2:
+                break
         return alive[0] if alive else None
 
     def descend(self, start):
-        """The config that no change along one axis improves, from `start`; None if `start` itself is refused."""
+        """Move from `start` to a config that no change along one axis improves."""
         self.found.starts += 1
-        here = start
-        if self.cost(here) == math.inf:
-            return None
+        if self.cost(start) < math.inf:
+            self.sweep(self.sweep(start, 1), None)
+
+    def sweep(self, here, reach):
+        """Sweep over the axes, with steps or (reach None) whole lines, until nothing changes."""
         while True:
             before = here
             for axis in self.space.axes:
-                rival = self.race(self.space.line(here, axis))
-                if rival is not None and self.cost(rival) < self.cost(here, self.efforts[rival]):
+                while (rival := self.rival(here, axis, reach)) is not None:
                     here = rival
             if here == before:
                 return here
+
+    def rival(self, here, axis, reach):
+        """The best config along an axis, if it is better than `here`."""
+        best = self.race(self.space.line(here, axis, reach))
+        better = best is not None and self.cost(best) < self.cost(here, self.efforts[best])
+        return best if better else None
 
     def restart(self, times, rng: random.Random):
         """Descents from random configs of the space."""

@@ -45,10 +45,17 @@ class Space:
                   for values in itertools.product(*self.axes.values()))
         return list(dict.fromkeys([self.default, *(config for config in points if self.valid(config))]))
 
-    def line(self, config, axis):
-        """The valid configs that differ from `config` along one axis, and what follows from it."""
+    def line(self, config, axis, reach=None):
+        """The valid configs that differ from `config` along one axis, and what follows from it.
+
+        reach: how many steps of the axis away at most; None for all of them.
+        """
         on_grid = asdict(config) | {name: _nearest(values, getattr(config, name)) for name, values in self.axes.items()}
-        points = (self.settle(on_grid | {axis: value}) for value in self.axes[axis])
+        values = self.axes[axis]
+        if reach is not None:
+            here = values.index(on_grid[axis])
+            values = values[max(0, here - reach):here + reach + 1]
+        points = (self.settle(on_grid | {axis: value}) for value in values)
         return list(dict.fromkeys(point for point in points if point != config and self.valid(point)))
 
 
