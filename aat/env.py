@@ -25,7 +25,7 @@ VARIABLES = {
     "AAT_LANES": "SIMD lanes of the CPU kernels: 4, 8 or 16. Default: what the processor has.",
     "AAT_INTRINSICS": "0 takes the plain Taichi path in place of the LLVM bitcode: slower. Default: 1.",
     "AAT_NUM_THREADS": "Most threads of the CPU backend. Default: the processors this process may use.",
-    "AAT_TUNE": "Which tiles a call gets that names none: never (the default), cached (what was tuned) or auto.",
+    "AAT_TUNE": "Tuned tiles: never, cached (what `aat tune` and aat know) or auto (tunes too). Default: cached.",
     "AAT_CACHE_DIR": "Folder of what is remembered. Default: $XDG_CACHE_HOME/aat or ~/.cache/aat.",
     "AAT_REQUIRE": "Comma-separated backends, or chromium, whose absence fails the tests instead of skipping them.",
     "AAT_LOG": "Level of the logger 'aat', on stderr: debug, info, warning, error or critical.",

@@ -40,8 +40,8 @@ def parser():
     p.add_argument("--window", metavar="LEFT,RIGHT", help='--shape has a window; "none" leaves a side open')
     p.add_argument("--backend", default="auto", choices=BACKENDS, help="where to run (default: auto)")
     p.add_argument("--seconds", type=float, metavar="N",
-                   help="time for each search, the reference not counted (default: 30; --exhaustive takes what it takes)")
-    p.add_argument("--exhaustive", action="store_true", help="measure every candidate: hours, for a grid that you trust")
+                   help="time for each search, without the reference (default: 30; --exhaustive ignores it)")
+    p.add_argument("--exhaustive", action="store_true", help="measure every candidate, which are thousands: hours")
     p.add_argument("--table", metavar="FILE", help="append what won to a table as the shipped ones, not to the cache")
     p.add_argument("--json", action="store_true", help="print one JSON object a case instead of the table")
     return p

@@ -43,8 +43,9 @@ class Bucket:
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"bucket: expected a positive integer for {name}, got {value!r}")
         for name, allowed in (("dtype", DTYPES), ("reach", REACHES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"bucket: expected one of {', '.join(allowed)} for {name}, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(f"bucket: expected one of {', '.join(allowed)} for {name}, got {value!r}")
 
     def __str__(self):
         return (f"{self.dtype} {self.lq} x {self.lk}, D {self.d}, Dv {self.dv}, {self.heads} heads, "

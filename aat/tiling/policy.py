@@ -46,7 +46,7 @@ def set_tuning(policy):
 
 
 def epoch():
-    """A number that changes with `set_tuning` and `forget`: whoever keeps answers keeps them for one epoch and one session."""
+    """A number that changes with `set_tuning` and `forget`: an answer holds for one epoch and one session."""
     return _state.epoch
 
 

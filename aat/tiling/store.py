@@ -9,6 +9,7 @@ import math
 import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from aat import env
 from aat.tiling.base import TileConfig
@@ -38,7 +39,7 @@ class Entry:
         error, budget: of the element with the largest ratio in the config's check.
     """
 
-    bucket: Bucket | dict
+    bucket: Any
     config: TileConfig | None
     gain: tuple[float, float, float]
     date: str
@@ -188,11 +189,12 @@ def _parse(text, table):
     gain = tuple(plain["gain"])
     if len(gain) != 3 or not all(isinstance(x, int | float) and math.isfinite(x) and x > 0 for x in gain):
         raise ValueError(f"gain is {plain['gain']!r}, expected three positive numbers")
-    words = [plain["date"], *(plain.get(name, "") for name in ("kernel", "device"))]
-    if not all(isinstance(word, str) for word in words):
+    date, kernel, device = plain["date"], plain.get("kernel", ""), plain.get("device", "")
+    if not all(isinstance(word, str) for word in (date, kernel, device)):
         raise ValueError("date, kernel and device must be texts")
     error, budget = (float(plain.get(name, 0.0)) for name in ("error", "budget"))
-    return Entry(bucket if table else Bucket(**bucket), _config(plain["config"]), gain, *words, facts, error, budget)
+    return Entry(bucket if table else Bucket(**bucket), _config(plain["config"]), gain, date, kernel,
+                 device, facts, error, budget)
 
 
 def _config(plain):

@@ -119,7 +119,7 @@ def test_a_file_beyond_measure_is_not_read(monkeypatch):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_one_clear_line(tmp_path):
     (tmp_path / "cache").mkdir(mode=0o500)
-    with pytest.raises(store.StoreError, match="cannot be written .*; set AAT_CACHE_DIR to a folder that can"):
+    with pytest.raises(store.StoreError, match=r"cannot be written .*; set AAT_CACHE_DIR to a folder that can"):
         store.append(ENTRY)
 
 
