@@ -83,7 +83,6 @@ class _Known:
     def __init__(self, session, wanted):
         self.of, self.wanted, self.answers = (session.generation, wanted), wanted, {}
         self.mine, self.shipped = {}, []
-        self.tried: set = set()
         if wanted != "never":
             self.mine = _read(session)
             if session.backend == "cpu" and session.intrinsics:
@@ -96,10 +95,9 @@ class _Known:
             found = None, "default, since tuning is off (AAT_TUNE or aat.set_tuning)"
         else:
             found = self._look(bucket, session)
-        if found is None and self.wanted == "auto" and bucket not in self.tried:
+        if found is None and self.wanted == "auto":
             if problem is None:
                 return None, "default until the first call tunes it (AAT_TUNE=auto)"
-            self.tried.add(bucket)
             found = None, "default, since tuning on the first call failed (AAT_TUNE=auto)"
             if child.tune(problem, bucket, session):
                 self.mine = _read(session)
