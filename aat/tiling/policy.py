@@ -7,6 +7,7 @@ The policy is AAT_TUNE or `set_tuning`:
     auto     the same, and a bucket that neither knows is tuned by its first call, within AUTO_SECONDS or so
 """
 
+import contextlib
 import logging
 
 from aat import env
@@ -48,6 +49,17 @@ def set_tuning(policy):
 def epoch():
     """A number that changes with `set_tuning` and `forget`: an answer holds for one epoch and one session."""
     return _state.epoch
+
+
+@contextlib.contextmanager
+def held(policy):
+    """`with held("never"):` sets the policy, and puts back what held before."""
+    before = _state.override
+    set_tuning(policy)
+    try:
+        yield
+    finally:
+        set_tuning(before)
 
 
 def forget():

@@ -244,6 +244,26 @@ def _timed(wanted, session, calls=2000):
     return (time.perf_counter() - start) / calls
 
 
+def test_a_policy_can_be_held_for_a_while():
+    store.append(entry())
+    aat.set_tuning("cached")
+    with pytest.raises(KeyError), policy.held("never"):
+        assert used() == default()
+        raise KeyError
+    assert policy.policy() == "cached" and used() == CONFIG
+
+
+def test_laws_about_bits_are_checked_with_one_config(monkeypatch):
+    from aat.validation import acceptance
+    from aat.validation.cases import by_name, make
+
+    call = make(by_name("plain"))
+    store.append(entry(q=call["q"], k=call["k"]))
+    assert used(call["q"], call["k"]) == CONFIG
+    assert used(call["q"][:1, :, :7], call["k"][:1]) == default(), "a law compares such calls"
+    assert acceptance.outcome("law:plain", "row-bits", "cpu").status == "ok"
+
+
 def test_the_epoch_changes_when_answers_may():
     before = policy.epoch()
     aat.set_tuning("cached")

@@ -10,9 +10,9 @@ from aat.tiling.base import TileConfig
 # A field that is not named keeps the default's value; fields that follow from others are set by `_settle`.
 CPU_AXES = {
     "lane_vectors": (1, 2, 3, 4, 5, 6),
+    "lane_width": (16, 8, 4),
     "keys_per_block": (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14),
     "keys_per_group": (16, 32, 48, 64, 96, 128, 192, 256),
-    "lane_width": (16, 8, 4),
     "columns_per_block": (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14),
 }
 GPU_AXES = {
