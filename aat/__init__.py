@@ -27,6 +27,7 @@ _LAZY = {
     "merge": "aat.attention.merge",
     "scaled_dot_product_attention": "aat.sdpa",
     "set_num_threads": "aat.backends.cpu",
+    "set_tuning": "aat.tiling.policy",
     "supports": "aat.explanation",
     "to_device": "aat.backends.memory",
 }

@@ -17,6 +17,7 @@ COMMANDS = {
     "validate": ("aat.commands.validate", "your device's acceptance test: every case and law on every backend"),
     "bench": ("aat.commands.bench", "time the cases, beside peers if asked, each only after its check"),
     "compare": ("aat.commands.compare", "is a commit slower than another, or does it do more? Both run in turns"),
+    "tune": ("aat.commands.tune", "find the fastest tiles for this machine, check them, and remember them"),
     "profile": ("aat.commands.profile", "where the time of one call goes, and which roof its kernel is under"),
     "report": ("aat.commands.report", "one HTML page with tables and figures from what was measured"),
     "demo": ("aat.demo.cli", "semantic search over Python's own documentation, with every layer checked"),

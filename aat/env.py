@@ -15,6 +15,7 @@ from aat.errors import value_error
 BACKENDS = ("cpu", "vulkan", "cuda", "reference")
 REQUIRABLE = (*BACKENDS, "chromium")
 LANES = (4, 8, 16)
+TUNE = ("never", "cached", "auto")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 YES = ("1", "true", "yes", "on")
 NO = ("0", "false", "no", "off")
@@ -24,6 +25,7 @@ VARIABLES = {
     "AAT_LANES": "SIMD lanes of the CPU kernels: 4, 8 or 16. Default: what the processor has.",
     "AAT_INTRINSICS": "0 takes the plain Taichi path in place of the LLVM bitcode: slower. Default: 1.",
     "AAT_NUM_THREADS": "Most threads of the CPU backend. Default: the processors this process may use.",
+    "AAT_TUNE": "Tuned tiles: never, cached (what `aat tune` and aat know) or auto (tunes too). Default: cached.",
     "AAT_CACHE_DIR": "Folder of what is remembered. Default: $XDG_CACHE_HOME/aat or ~/.cache/aat.",
     "AAT_REQUIRE": "Comma-separated backends, or chromium, whose absence fails the tests instead of skipping them.",
     "AAT_LOG": "Level of the logger 'aat', on stderr: debug, info, warning, error or critical.",
@@ -81,6 +83,12 @@ def num_threads():
             "unset it for one thread a processor",
         )
     return int(value)
+
+
+def tune():
+    """AAT_TUNE: "never", "cached" (the default) or "auto"; docs/tuning.md says what each does."""
+    value = _read("AAT_TUNE").lower()
+    return _one_of("AAT_TUNE", value, TUNE) if value else "cached"
 
 
 def require():

@@ -180,8 +180,7 @@ def obstacles(problem, config, backend, limits):
         reasons.append(f"dtype {problem.dtype} is not computed on this device, which takes {', '.join(takes)}; "
                        'convert the inputs, or use backend="cpu"')
     if config is not None:
-        reasons += config.problems(backend=backend, d=problem.D, dv=problem.Dv,
-                                   shared_bytes=limits.shared_bytes, max_threads=limits.threads_per_block)
+        reasons += config.problems(backend=backend, d=problem.D, dv=problem.Dv, **limits.of_tiles())
     return reasons
 
 

@@ -10,7 +10,9 @@ from aat.attention.positions import pairs_in_bounds
 from aat.backends.program import free_launch
 from aat.backends.relaunch import Relaunch
 from aat.errors import BackendError
+from aat.tiling import policy
 from aat.tiling.base import TileConfig, count_groups
+from aat.tiling.bucket import bucket
 
 ALONE = 1 << 21                # multiply-adds below which waking a second thread takes longer than the work
 GRID = 65535                   # thread groups of a launch that every Vulkan device takes
@@ -21,15 +23,15 @@ _START, _POINTER, _POINTERS = struct.Struct("=2i"), struct.Struct("=Q"), struct.
 STRIDED = {"Q": "q", "K": "k", "V": "v"}
 
 
-def choose(problem, session, config=None):
-    """The TileConfig of a launch: `config`, or the default for the device and the head sizes.
+def choose(problem, session, config=None, tune=True):
+    """The TileConfig of a launch: `config`, or what was tuned, or the default for the device and the head sizes.
 
-    Raises BackendError, with every reason, if the device cannot hold it.
+    Raises BackendError, with every reason, if the device cannot hold it. The policy "auto" may tune if `tune`.
     """
     width, shared = session.lane_width, session.limits.shared_bytes
-    chosen = config or TileConfig.default(width, problem.D, problem.Dv, shared)
-    reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv,
-                              shared_bytes=shared, max_threads=session.limits.threads_per_block)
+    chosen = config or policy.tuned(bucket(problem), session, problem if tune else None)[0]
+    chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared)
+    reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv, **session.limits.of_tiles())
     if reasons:
         raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])
     return chosen
@@ -50,15 +52,15 @@ def specify(problem, careful=False):
 
 def plan(problem, session, config=None):
     """What `run` would launch, as a dict of facts for people."""
-    chosen = choose(problem, session, config)
+    chosen = choose(problem, session, config, tune=False)
     rows = chosen.rows_per_program(problem.dtype)
     counts = _counted_by_host(problem, chosen)
     return {"kernel": "kernels/attention_forward.py", "tiles": str(chosen),
             "programs": f"{problem.B * problem.Hq * -(-problem.Lq // rows)} of {rows} query rows",
             "threads": session.threads if session.backend == "cpu" else chosen.threads,
-            "lanes": f"{session.lane_width}, {'LLVM intrinsics' if session.intrinsics else 'plain Taichi'}",
+            "lanes": f"{chosen.lane_width}, {'LLVM intrinsics' if session.intrinsics else 'plain Taichi'}",
             "groups of keys": f"{counts['visited']} visited of {counts['total']}, {counts['full']} without a mask",
-            "why": "given by the caller" if config else "default for this device and these head sizes"}
+            "why": "given by the caller" if config else policy.tuned(bucket(problem), session)[1]}
 
 
 def repeatable(problem, session, config=None):
@@ -70,7 +72,7 @@ def repeatable(problem, session, config=None):
     arrays = (problem.q, problem.k, problem.v)
     if not (session.backend == "cpu" and session.intrinsics and free_launch()):
         return None
-    chosen = choose(problem, session, config)
+    chosen = choose(problem, session, config, tune=False)
     narrow = chosen.rows_per_program(problem.dtype) // chosen.lane_vectors > min(problem.D, problem.Dv)
     if narrow or any(x is not None for x in further) or not all(_in_place(x, True) for x in arrays):
         return None

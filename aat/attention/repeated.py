@@ -13,6 +13,7 @@ import numpy as np
 from aat import env
 from aat.arrays import pointer, span
 from aat.backends import select
+from aat.tiling import policy
 
 MOST = 256  # kinds that a session keeps; the oldest goes first
 UNKNOWN = object()
@@ -48,7 +49,9 @@ def again(key, q, k, v, out):
     with select.lock():
         session = select.active()
         repeat = session and session.repeats.get(key)
-        if repeat is None or (repeat.auto and repeat.chosen_by != env.chosen_backend()):
+        if repeat is None or repeat.epoch != policy.epoch():
+            return UNKNOWN
+        if repeat.auto and repeat.chosen_by != env.chosen_backend():
             return UNKNOWN
         return repeat.run(q, k, v, out)
 
@@ -79,11 +82,12 @@ def off():
 class Repeat:
     """One kind of call on the CPU, ready to run again on other arrays of the same shapes and strides."""
 
-    __slots__ = ("_launch", "_lse", "_out", "_spans", "auto", "chosen_by")
+    __slots__ = ("_launch", "_lse", "_out", "_spans", "auto", "chosen_by", "epoch")
 
     def __init__(self, call, launch):
         problem = call.problem
         self.auto, self.chosen_by = call.backend == "auto", env.chosen_backend()
+        self.epoch = policy.epoch()
         self._launch = launch
         self._out = ((*call.like.shape[:-1], problem.Dv), call.like.dtype)
         given = np.empty(*self._out) if problem.out is None else problem.out

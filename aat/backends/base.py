@@ -26,6 +26,10 @@ class Limits:
         Logical element types that attention can take, "f16" "bf16" "f32" "f64".
     registers : int
         Vector registers of a core (CPU) or 32-bit registers of a thread (GPU) that a kernel can count on.
+    lanes : int
+        f32 lanes of a vector register (CPU).
+    l1_bytes, l2_bytes : int
+        Data caches that a processor can count on: its share, where several use one (CPU).
     memory_bytes : int or None
         Memory that arrays can take in all.
     array_bytes : int or None
@@ -45,6 +49,14 @@ class Limits:
     array_bytes: int | None = None
     subgroup: int = 0
     native_f16: bool = False
+    lanes: int = 0
+    l1_bytes: int = 0
+    l2_bytes: int = 0
+
+    def of_tiles(self):
+        """What decides which tiles a kernel may have: the keyword arguments of `TileConfig.problems`."""
+        return {"shared_bytes": self.shared_bytes, "max_threads": self.threads_per_block, "registers": self.registers,
+                "lanes": self.lanes, "l1_bytes": self.l1_bytes, "l2_bytes": self.l2_bytes}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from aat import env
 from aat.backends.base import Backend, DeviceInfo, Limits
+from aat.backends.caches import share_of_caches
 from aat.backends.dtypes import numpy_dtype
 from aat.backends.memory import ALIGNMENT
 from aat.backends.program import Program, offline_cache
@@ -130,10 +131,16 @@ def device():
 
 
 def limits():
-    """What kernels may ask of the CPU: memory, and its vector registers (32 with AVX-512 or ARM, else 16)."""
+    """What kernels may ask of the CPU: memory, caches, and its vector registers (32 with AVX-512 or ARM, else 16)."""
     wide = "AVX512F" in features() or platform.machine().lower() not in X86
+    l1, l2 = share_of_caches()
     return Limits(
-        registers=32 if wide else 16, memory_bytes=memory_bytes(), native_f16="AVX512_SPR" in features()
+        registers=32 if wide else 16,
+        lanes=host_lanes(),
+        l1_bytes=l1,
+        l2_bytes=l2,
+        memory_bytes=memory_bytes(),
+        native_f16="AVX512_SPR" in features(),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aat import env
 
-FORMAT = 1  # raise it when the probe tests something else or its result gains a field
+FORMAT = 2  # raise it when the probe tests something else or its result gains a field
 VULKAN_LIBRARIES = ("libvulkan.so.1", "libvulkan.1.dylib", "libMoltenVK.dylib", "vulkan-1.dll")
 CUDA_LIBRARIES = ("libcuda.so.1", "nvcuda.dll")
 KERNEL_DRIVERS = ("/proc/driver/nvidia/version", "/sys/module/amdgpu/version", "/sys/module/nvidia/version")

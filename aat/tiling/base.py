@@ -69,10 +69,26 @@ class TileConfig:
             tile //= 2
         return cls(1, vectors, block, block, tile, dv, 128, True)
 
-    def problems(self, *, backend, d, dv, shared_bytes=0, max_threads=1):
+    def needs(self, d, dv, lanes=0):
+        """What a program occupies: {resource: amount} with the names of the limits of `problems`.
+
+        A lane variable takes one vector register of `lanes` f32 lanes, or several where it is wider (0: as wide).
+        """
+        vectors, block = self.lane_vectors, max(self.keys_per_block, self.columns_per_block)
+        if self.lane_width == 1:  # a thread's own registers hold numbers
+            held = d + dv + self.keys_per_block if self.registers else block + 1
+            return {"registers": vectors * held}
+        pieces = max(1, self.lane_width // lanes) if lanes else 1
+        lane_variable = 4 * self.lane_width  # bytes; f64 has half as many lanes
+        return {"registers": pieces * (vectors * (block + 1) + 1),  # sums, the operands that meet them, a broadcast
+                "l1_bytes": lane_variable * vectors * self.keys_per_group,
+                "l2_bytes": lane_variable * vectors * (self.keys_per_group + d + dv)}
+
+    def problems(self, *, backend, d, dv, shared_bytes=0, max_threads=1, registers=0, lanes=0, l1_bytes=0, l2_bytes=0):
         """Every reason why a device cannot hold this config; an empty list says that it can.
 
-        The single statement of the constraints: defaults, tuning and `tiling=` all call it.
+        The single statement of the constraints: defaults, tuning and `tiling=` all call it. Of registers, lanes and
+        caches 0 means that the device does not say, and what the default needs counts as there.
         """
         reasons = []
         sizes = {name: getattr(self, name) for name in self.__slots__ if name not in ("registers", "packed")}
@@ -93,7 +109,21 @@ class TileConfig:
             reasons += self._cpu_problems()
         else:
             reasons += self._gpu_problems(backend, d, dv, shared_bytes, max_threads)
-        return reasons
+        limits = {"registers": registers, "l1_bytes": l1_bytes, "l2_bytes": l2_bytes}
+        return reasons or self._excess(d, dv, shared_bytes, lanes, limits)
+
+    def _excess(self, d, dv, shared_bytes, lanes, limits):
+        """What a program occupies beyond `limits`, and beyond what the default does: that one always runs."""
+        usual = TileConfig.default(self.lane_width, d, dv, shared_bytes).needs(d, dv, lanes)
+        vectors = f"lane_vectors ({self.lane_vectors})"
+        asked = {"registers": (f"keys_per_block ({self.keys_per_block}) and columns_per_block "
+                               f"({self.columns_per_block}) with {vectors}", "registers"),
+                 "l1_bytes": (f"keys_per_group ({self.keys_per_group}) with {vectors}", "bytes of L1 cache for scores"),
+                 "l2_bytes": (f"{vectors} with keys_per_group ({self.keys_per_group})",
+                              "bytes of L2 cache for scores, queries and sums")}
+        return [f"{asked[name][0]} needs {need} {asked[name][1]}, the device has {limits[name]}"
+                for name, need in self.needs(d, dv, lanes).items() if limits[name] and need > max(limits[name],
+                                                                                                 usual[name])]
 
     def _cpu_problems(self):
         reasons = []

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aat.errors import BackendError
 from aat.report.record import FAILED, OK, UNSUPPORTED
+from aat.tiling import policy
 from aat.validation import pipeline
 from aat.validation.cases import CASES, by_name, make, tagged
 from aat.validation.properties import LAWS
@@ -122,7 +123,9 @@ def _law(name, case, backend):
     def run(**call):
         return attention(**call, backend=backend, return_lse=True)
 
-    result = LAWS[name].check(run, make(by_name(case)))
+    # laws about bits hold for one config, and tuned ones may differ between the shapes that a law compares
+    with policy.held("never"):
+        result = LAWS[name].check(run, make(by_name(case)))
     return Outcome(f"{name} on {case}", backend, OK if result.ok else FAILED, (LAWS_FEATURE,), result.detail,
                    ratio=result.margin)
 

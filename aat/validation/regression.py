@@ -52,9 +52,10 @@ class Process:
         # -I: neither this script's folder nor PYTHONPATH may shadow what the commit imports.
         # A session of its own: Ctrl-C reaches the parent alone, which then ends the workers.
         self._errors = open(built.folder / "worker.log", "w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        # AAT_TUNE: what a user has tuned belongs to one kernel source, and the sides may have two.
         self._child = subprocess.Popen([str(built.python), "-I", str(script)], stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE, stderr=self._errors, text=True, cwd=built.folder,
-                                       start_new_session=True, env=env.child_environment())
+                                       start_new_session=True, env=env.child_environment(AAT_TUNE="never"))
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._requests, self._answers = self._child.stdin, self._child.stdout

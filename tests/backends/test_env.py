@@ -23,6 +23,11 @@ READERS = {
         ("2", "nein"),
     ),
     "AAT_NUM_THREADS": (env.num_threads, {"": None, "1": 1, "12": 12}, ("0", "-1", "two", "1.5")),
+    "AAT_TUNE": (
+        env.tune,
+        {"": "cached", "never": "never", "Cached": "cached", "auto": "auto"},
+        ("foo", "1"),
+    ),
     "AAT_REQUIRE": (
         env.require,
         {"": (), "cpu": ("cpu",), "cpu, vulkan,cpu,": ("cpu", "vulkan"), "chromium": ("chromium",)},
