@@ -7,6 +7,7 @@ import argparse
 import importlib
 import sys
 
+from aat import env
 from aat.backends import select
 
 COMMANDS = {
@@ -47,6 +48,7 @@ def main(argv=None):
     given = parser().parse_args(argv)
     try:
         select.set_log_level()
+        env.tune()  # read by the first call only, which may be hours away
     except ValueError as error:
         if given.command != "info":  # which shows every variable, the bad ones too
             sys.stderr.write(f"aat {given.command}: {error}\n")

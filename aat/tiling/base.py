@@ -40,20 +40,36 @@ class TileConfig:
         return width * self.lane_vectors * self.threads
 
     @classmethod
-    def default(cls, lane_width, d, dv, shared_bytes=0):
-        """The measured default for head sizes d and dv (docs/kernels/attention_forward.md has the arithmetic)."""
+    def default(cls, lane_width, d, dv, shared_bytes=0, queries=None):
+        """The measured default for head sizes d and dv and, where they are few, for so many queries
+        (docs/kernels/attention_forward.md has the arithmetic)."""
         if lane_width > 1:
-            return cls._default_cpu(lane_width, d, dv)
+            return cls._default_cpu(lane_width, d, dv, queries)
         return cls._default_gpu(d, dv, shared_bytes)
 
     @classmethod
-    def _default_cpu(cls, lane_width, d, dv):
-        # 32 registers: 3 x 6 accumulators, 3 queries, broadcasts; 16 registers: 2 x 4. Of 2 x 8, 4 x 4, 2 x 10 and
-        # 3 x 6 with groups of 48 to 128 keys, 3 x 6 with 96 was fastest at D 64 and 128 (2026-11, Zen 4).
-        vectors, block, group = (3, 8, 96) if CPU_REGISTERS[lane_width] == 32 else (2, 4, 64)
-        if max(d, dv) > 160:
+    def _default_cpu(cls, lane_width, d, dv, queries):
+        # 32 registers: 4 x 6, 3 x 8 or 2 x 12 accumulators, the queries, a broadcast. With groups of 48 keys the scores
+        # of 64 queries take 12 KB. Of 3 x 6, 3 x 8, 4 x 6, 2 x 8 and 2 x 12 with groups of 24 to 192 keys, 4 x 6 with
+        # 48 was fastest at D 64 to 256 and level with 3 x 8 with 96 at D 32 (2026-11, AVX-512 server). The group does
+        # not follow the number of queries, so neither do a row's bits.
+        many = CPU_REGISTERS[lane_width] == 32
+        blocks = {4: 6, 3: 8, 2: 12, 1: 12} if many else {2: 4, 1: 8}
+        vectors = cls._fewest_idle(lane_width, blocks, queries)
+        block, group = blocks[vectors], 48 if many else 64
+        if max(d, dv) > 160 and not many:
             group //= 2
         return cls(lane_width, vectors, block, group, group, min(block, dv))
+
+    @staticmethod
+    def _fewest_idle(lane_width, vectors, queries):
+        """Of the numbers of `vectors`, that with which `queries` cost least: rows that only fill a program cost as much
+        as others, and fewer vectors share each key that is read."""
+        if queries is None:
+            return max(vectors)
+        share = {4: 1.0, 3: 1.03, 2: 1.1, 1: 1.6}
+        return min(sorted(vectors, reverse=True),
+                   key=lambda n: -(-max(queries, 1) // (lane_width * n)) * n * share[n])
 
     @classmethod
     def _default_gpu(cls, d, dv, shared_bytes):

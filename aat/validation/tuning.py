@@ -109,7 +109,8 @@ def tune(case, backend, *, seconds=SECONDS, exhaustive=False, axes=None, clock=t
     """
     begin = clock()
     bench = _Bench(case, backend, clock)
-    grid = space(backend, bench.session.lane_width, case.D, case.Dv, bench.session.limits, axes)
+    grid = space(backend, bench.session.lane_width, case.D, case.Dv, bench.session.limits, axes,
+                 case.Lq)
     bench.default = grid.default
     share = 1 - LAST
 

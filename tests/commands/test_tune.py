@@ -122,6 +122,15 @@ def test_bad_input_is_one_line_and_status_2(arguments, told, capsys):
     assert one_line(printed.err) and told in printed.err and printed.out == ""
 
 
+@pytest.mark.parametrize("argv", [["tune", "plain"], ["validate"], ["bench", "plain"]])
+def test_a_policy_that_is_none_is_one_line_and_status_2(argv, monkeypatch, capsys):
+    monkeypatch.setenv("AAT_TUNE", "foo")
+    assert cli.main(argv) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"aat {argv[0]}: ") and told.count("\n") == 1
+    assert "AAT_TUNE: expected one of never, cached, auto, got 'foo'" in told
+
+
 def test_a_backend_that_is_absent_software_or_the_reference_is_status_2(monkeypatch, capsys):
     found = select.get("cuda").probe()
     if not found.ok:

@@ -4,8 +4,10 @@ import random
 import pytest
 
 from aat.backends import select
+from aat.tiling import store
+from aat.tiling.bucket import Bucket
 from aat.tiling.optimization.space import space
-from aat.validation import pipeline
+from aat.validation import pipeline, tuning
 from aat.validation.acceptance import cover
 from aat.validation.cases import tagged
 
@@ -52,3 +54,12 @@ def test_no_case_of_the_table_is_changed_by_a_config(case):
     found = candidates(case, "cpu")
     turn = TABLE.index(case)
     passes(case, "cpu", [found[turn % 20]])
+
+
+@pytest.mark.parametrize("entry", store.shipped()[0], ids=lambda entry: "-".join(map(str, entry.bucket.values())))
+def test_what_is_shipped_passes_its_check(entry):
+    at = Bucket(**entry.bucket)
+    heads = max(at.group, min(at.heads, 2 * at.group))
+    case = tuning.shape_case(1, heads, heads // at.group, at.lq, at.lk, at.d, at.dv, dtype=at.dtype,
+                             causal=at.reach == "causal", window=(at.lk // 4, None) if at.reach == "window" else None)
+    passes(tuning.checked_part(case, most=2**28), "cpu", [entry.config])

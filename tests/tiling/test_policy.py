@@ -43,7 +43,7 @@ def used(q=Q, k=K, **more):
 
 def default(d=16):
     with select.use("cpu") as session:
-        return TileConfig.default(session.lane_width, d, d)
+        return TileConfig.default(session.lane_width, d, d, queries=Q.shape[2])
 
 
 def why(q=Q, k=K):

@@ -14,6 +14,7 @@ CPU_AXES = {
     "keys_per_block": (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14),
     "keys_per_group": (16, 32, 48, 64, 96, 128, 192, 256),
     "columns_per_block": (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14),
+    "packed": (False, True),
 }
 GPU_AXES = {
     "lane_vectors": (1, 2, 3, 4),
@@ -59,9 +60,10 @@ class Space:
         return list(dict.fromkeys(point for point in points if point != config and self.valid(point)))
 
 
-def space(backend, lane_width, d, dv, limits, axes=None):
-    """The Space of a device: `lane_width` of its session, `limits` its Limits; `axes` may narrow the grid."""
-    default = TileConfig.default(lane_width, d, dv, limits.shared_bytes)
+def space(backend, lane_width, d, dv, limits, axes=None, queries=None):
+    """The Space of a device: `lane_width` of its session, `limits` its Limits; `axes` may narrow the grid;
+    the default is that for so many `queries`."""
+    default = TileConfig.default(lane_width, d, dv, limits.shared_bytes, queries)
     grid = dict(axes or (CPU_AXES if backend == "cpu" else GPU_AXES))
     if "lane_width" in grid:  # never wider than the session was opened for
         grid["lane_width"] = tuple(width for width in grid["lane_width"] if width <= lane_width)
