@@ -10,7 +10,9 @@ from aat.validation import budget, environment, pipeline, statistics
 from aat.validation.cases import make
 from aat.validation.peaks import measure_peaks
 
-SETTLE = 0.004  # seconds that other libraries' threads may spin after a call, and would take from the next
+# Threads of other libraries spin after a call and would take a processor from the next: onnxruntime's for 28 ms, NumPy's
+# OpenBLAS for 100 ms, torch's for 4 ms (2026-11). So a call waits until they have stopped.
+SETTLE, BUSY, MOST = 0.004, 0.1, 0.25  # seconds of a look, the share of a processor that counts as busy, most seconds
 FAR = 0.05  # of the largest output: beyond what rounding to bf16 explains
 OURS, AGAIN = "aat", "aat again"
 
@@ -40,7 +42,7 @@ def measure(case, backend, *, peers=(), seconds=1.0, clock=time.perf_counter, pe
     peaks : Peaks, optional
         What was measured in this run already; measured here if absent.
     pause : callable, optional
-        What happens before each timed call; by default a short sleep if there are peers.
+        What happens before each timed call; by default `settle` if there are peers.
     progress : callable, optional
         Called with the fraction of the rounds that is done.
 
@@ -69,7 +71,7 @@ def measure(case, backend, *, peers=(), seconds=1.0, clock=time.perf_counter, pe
     for run in runs.values():
         run()
     if pause is None and theirs:
-        pause = _sleep
+        pause = settle
     times = statistics.interleave(runs, seconds=seconds, clock=clock, pause=pause, progress=progress)
     shared = {"case": case.name, "backend": backend, "dtype": case.dtype, "started": started, **environment.facts(),
               **device, "threads": threads, **work(case, call), "bandwidth_gbs": peaks.bandwidth_gbs,
@@ -219,5 +221,11 @@ def _elsewhere(shared, name):
     return fields
 
 
-def _sleep():
-    time.sleep(SETTLE)
+def settle(clock=time.perf_counter, used=time.process_time, sleep=time.sleep):
+    """Wait until this process computes nothing any more, MOST seconds at most."""
+    begin = clock()
+    while clock() - begin < MOST:
+        start, before = clock(), used()
+        sleep(SETTLE)
+        if used() - before < BUSY * (clock() - start):
+            return

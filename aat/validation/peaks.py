@@ -113,7 +113,7 @@ def _fma_kernel(session):
             sums = start(0.0)
             for _ in range(steps):
                 add(x, y, sums)
-            L.scatter_plain(out, L.rows(t * width, programs * width - 1), total_of(sums))
+            L.scatter_plain(out, None, L.rows(t * width, programs * width - 1), total_of(sums))
 
     return peak_fma
 

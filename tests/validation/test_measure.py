@@ -174,3 +174,18 @@ def test_peers_are_imported_before_anything_computes(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         measure(by_name("launch"), "cpu", peers=("numpy", "torch"))
     assert order == ["numpy", "torch", "reference"]
+
+
+def test_settle_waits_while_other_threads_spin_and_not_for_ever():
+    from aat.validation.measure import MOST, settle
+
+    now, spent = [0.0], [0.0]
+
+    def sleep(seconds, until):
+        now[0] += seconds
+        spent[0] += seconds * (now[0] <= until)
+
+    for until, at_least, at_most in ((0, 0, 0.01), (0.1, 0.1, 0.11), (9, MOST, MOST + 0.01)):
+        now[0] = spent[0] = 0.0
+        settle(lambda: now[0], lambda: spent[0], lambda seconds, until=until: sleep(seconds, until))
+        assert at_least <= now[0] <= at_most
