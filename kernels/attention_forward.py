@@ -39,7 +39,7 @@ def build(lanes, config, spec):
     LSE = NUMBERS if spec.lse else ti.template()
     SCRATCH = ti.types.ndarray(L.vector, 1) if asm.scratch else ti.template()
     STAGE = NUMBERS if asm.stage else ti.template()
-    q_parts, out_parts = asm.moved_parts(D), asm.moved_parts(DV)
+    q_parts, out_parts, depth_parts = asm.moved_parts(D), asm.moved_parts(DV), asm.depth_parts()
 
     @ti.kernel
     def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: ELEMENTS, lse: LSE, mask: MASK, bias: BIAS,
@@ -99,20 +99,22 @@ def build(lanes, config, spec):
 
                             # Scores of KC keys at a time: s[i, u] = sum_d k[i, d] q[d, u].
                             m_new = [m[u] for u in ti.static(range(U))]
-                            for c in loop(span(j0 // KC, (j1 + (KC - 1)) // KC, BG // KC)):
-                                s = S.filled_block(c, KC * U, L.splat(0.0))
-                                at = [K.at(start + c * KC + i, 0) for i in ti.static(range(KC))]
-                                for d in loop(span(0, D, D)):
-                                    qd = Q.block(d, U)
-                                    for i in ti.static(range(KC)):
-                                        y = K.get(at[i], d)
-                                        for u in ti.static(range(U)):
-                                            L.fma(y, qd.values[u], s.values[i * U + u])
-                                asm.modify(s, start + c * KC, softcap, bias, mask, meta, x)
-                                if partial:
-                                    asm.keep(s, start + c * KC, x)
-                                asm.raise_maxima(m_new, s)
-                                S.put_block(c, KC * U, s)
+                            for part in ti.static(depth_parts):
+                                for c in loop(span(j0 // KC, (j1 + (KC - 1)) // KC, BG // KC)):
+                                    s = asm.scores(S, c, part)
+                                    at = [K.at(start + c * KC + i, part[0]) for i in ti.static(range(KC))]
+                                    for d in loop(span(0, part[1], part[1])):
+                                        qd = Q.block(d, U, part[0] * U)
+                                        for i in ti.static(range(KC)):
+                                            y = K.get(at[i], d)
+                                            for u in ti.static(range(U)):
+                                                L.fma(y, qd.values[u], s.values[i * U + u])
+                                    if ti.static(part == depth_parts[-1]):
+                                        asm.modify(s, start + c * KC, softcap, bias, mask, meta, x)
+                                        if partial:
+                                            asm.keep(s, start + c * KC, x)
+                                        asm.raise_maxima(m_new, s)
+                                    S.put_block(c, KC * U, s)
 
                             # Weights p = e^(s - m) and their sums.
                             base = asm.bases(m_new)

@@ -224,10 +224,10 @@ class _Launch:
         once."""
         Meta, session = self.Meta, self.session
         if session.first_launch(key):
-            self.meta_host[Meta.TASKS] = 0
+            tasks, self.meta_host[Meta.TASKS] = self.meta_host[Meta.TASKS], 0
             with session.launching(counted=False):
                 self.kernel(*arguments, 0, 1)
-            self.meta_host[Meta.TASKS] = self.tasks
+            self.meta_host[Meta.TASKS] = tasks
             self.kernel = session.kernel(key, make)
             self._restart()
         self.shares = [Relaunch(self.kernel, (*arguments, program, 1)) for program in range(self.programs)]

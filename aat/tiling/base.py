@@ -56,9 +56,11 @@ class TileConfig:
         many = CPU_REGISTERS[lane_width] == 32
         blocks = {4: 6, 3: 8, 2: 12, 1: 12} if many else {2: 4, 1: 8}
         vectors = cls._fewest_idle(lane_width, blocks, queries)
-        block, group = blocks[vectors], 48 if many else 64
-        if max(d, dv) > 160 and not many:
-            group //= 2
+        block = blocks[vectors]
+        if max(d, dv) > 160:  # many sums to scale: less often, or room for them
+            group = 96 if many else 32
+        else:
+            group = 48 if many else 64
         return cls(lane_width, vectors, block, group, group, min(block, dv))
 
     @staticmethod

@@ -10,8 +10,8 @@ from aat.validation import budget, environment, pipeline, statistics
 from aat.validation.cases import make
 from aat.validation.peaks import measure_peaks
 
-# Threads of other libraries spin after a call and would take a processor from the next: onnxruntime's for 28 ms, NumPy's
-# OpenBLAS for 100 ms, torch's for 4 ms (2026-11). So a call waits until they have stopped.
+# Threads of other libraries spin after a call and would take a processor from the next: onnxruntime's for 28 ms,
+# OpenBLAS's for 100 ms, torch's for 4 ms (2026-11). So a call waits until they have stopped.
 SETTLE, BUSY, MOST = 0.004, 0.1, 0.25  # seconds of a look, the share of a processor that counts as busy, most seconds
 FAR = 0.05  # of the largest output: beyond what rounding to bf16 explains
 OURS, AGAIN = "aat", "aat again"

@@ -43,6 +43,7 @@ class Worker:
         if verdict.ok:
             self.checked = (case.name, backend)
         *_, info = self.aat.attention(**self.call, return_info=True)
+        self.aat.attention(**self.call)  # the first of its kind sets up what later ones reuse
         numbers = {name: float(getattr(verdict, name)) for name in ("error", "budget", "ratio")}
         return {"ok": verdict.ok, "reasons": list(verdict.reasons), "backend": info.backend, "device": info.device,
                 "config": None if info.config is None else str(info.config), **numbers, **self._kind()}
@@ -51,6 +52,7 @@ class Worker:
         """The exact counts of one call; None for what this version does not count."""
         self._insist(case, backend)
         *_, info = self.aat.attention(**self.call, return_info=True)
+        self.aat.attention(**self.call)  # the first of its kind sets up what later ones reuse
         arena = getattr(self._session(), "arena", None)
         if arena is not None:
             arena.trim()  # what earlier calls left for reuse would hide what this one takes

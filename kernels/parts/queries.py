@@ -43,6 +43,7 @@ class Meta(IntEnum):
 
 
 PROGRAM = 16           # a cache line
+QUERY_BYTES = 32 << 10 # of queries that are used at once: two thirds of a common first-level cache
 
 
 class Counts(IntEnum):
@@ -130,6 +131,14 @@ class Assembly(Traced):
         if rest:
             self.column_parts.append((spec.dv - rest, 1, rest))
 
+    def depth_parts(self):
+        """The columns of the queries in parts that stay in the first-level cache while the keys of a group go by."""
+        d, parts = self.spec.d, 1
+        if self.L.serial:
+            parts = -(-d * self.U * 4 * self.config.lane_width // QUERY_BYTES)
+        step = -(-d // parts)
+        return [(first, min(step, d - first)) for first in range(0, d, step)]
+
     def moved_parts(self, columns):
         """How rows of q and out move: (first column, blocks, columns of a block), as many columns at once as lanes do.
 
@@ -196,6 +205,11 @@ class Assembly(Traced):
             return [L.splat(NEGATIVE_INFINITY) for _ in range(U)], [L.splat(0.0) for _ in range(U)]
         m = [L.splat(element(sinks, x.h)) for _ in range(U)]
         return m, [L.where_equal(sink, NEGATIVE_INFINITY, L.splat(0.0), L.splat(1.0)) for sink in m]
+
+    @inline
+    def scores(self, S, c, part):
+        """The sums of a block so far: 0 at the first part of the columns."""
+        return S.block(c, self.KC * self.U) if part[0] else S.filled_block(c, self.KC * self.U, self.L.splat(0.0))
 
     @inline
     def modify(self, s, first, softcap, bias, mask, meta, x):

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+import wrong_kernels
 
 import aat
 from aat import cli
@@ -95,7 +96,7 @@ def test_a_case_that_fails_its_check_is_status_1_and_has_no_entry(monkeypatch, c
         if problem.Lq == 1:
             result.out[...] = 0
         return result
-    monkeypatch.setattr(dot, "run", wrong)
+    wrong_kernels.plant(monkeypatch, wrong)
     assert aat_tune("decode", "plain") == 1
     printed = capsys.readouterr()
     assert "not timed, because the check failed: decode on cpu" in printed.err and "decode" not in printed.out

@@ -4,6 +4,14 @@ import numpy as np
 
 from aat.attention import dot
 from aat.attention.base import Result
+from aat.backends import select
+
+
+def plant(monkeypatch, run):
+    """Let `run` stand in for the kernel's, and nothing that was kept of a right one."""
+    monkeypatch.setattr(dot, "run", run)
+    monkeypatch.setattr(dot, "repeatable", lambda *arguments: None)
+    select.close()
 
 
 def skewed(monkeypatch, where=lambda problem: True):
@@ -16,7 +24,7 @@ def skewed(monkeypatch, where=lambda problem: True):
             result.out[...] *= 1.001
         return result
 
-    monkeypatch.setattr(dot, "run", run)
+    plant(monkeypatch, run)
 
 
 def fast_and_wrong(problem, session, config=None):

@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-from wrong_kernels import fast_and_wrong
+from wrong_kernels import fast_and_wrong, plant
 
 from aat.attention import dot
 from aat.validation import environment, peaks, pipeline, statistics
@@ -31,7 +31,7 @@ def records(case="plain", backend="reference", **options):
 
 @pytest.mark.parametrize("entry", [measure, pipeline.measure])
 def test_a_wrong_kernel_that_is_fast_has_no_time_at_all(monkeypatch, entry):
-    monkeypatch.setattr(dot, "run", fast_and_wrong)
+    plant(monkeypatch, fast_and_wrong)
     monkeypatch.setattr(statistics, "interleave", lambda *a, **b: pytest.fail("something was timed"))
     clock = Clock()
     with pytest.raises(NotChecked, match="not timed, because the check failed: plain on cpu") as caught:
@@ -46,7 +46,7 @@ def test_a_wrong_tail_has_no_time_either(monkeypatch):
         result = honest(problem, session, config)
         result.out[..., -1, -1] += 1e-4
         return result
-    monkeypatch.setattr(dot, "run", tail)
+    plant(monkeypatch, tail)
     with pytest.raises(NotChecked, match="elements over budget"):
         records(backend="cpu")
 

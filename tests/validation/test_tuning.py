@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from wrong_kernels import plant
 
 from aat.attention import dot
 from aat.attention.arguments import check
@@ -73,7 +74,7 @@ def test_a_config_that_is_wrong_is_never_timed_and_never_chosen(timed, monkeypat
         if config.lane_vectors == 1:
             result.out[..., -1] += 1e-3
         return result
-    monkeypatch.setattr(dot, "run", wrong)
+    plant(monkeypatch, wrong)
     found = tune()
     assert len(found.refused) == 1 and "lane_vectors=1" in next(iter(found.refused))
     assert "elements over budget" in next(iter(found.refused.values()))
@@ -88,7 +89,7 @@ def test_if_the_default_is_wrong_nothing_is_timed(timed, monkeypatch):
         result = honest(problem, session, config)
         result.out[...] = 0
         return result
-    monkeypatch.setattr(dot, "run", wrong)
+    plant(monkeypatch, wrong)
     with pytest.raises(NotChecked, match="elements over budget"):
         tune()
     assert timed == []
@@ -101,7 +102,7 @@ def test_a_config_that_the_backend_refuses_is_left_out(timed, monkeypatch):
         if config.lane_vectors == 1:
             raise BackendError("cpu", ["not this one"])
         return honest(problem, session, config)
-    monkeypatch.setattr(dot, "run", refuse)
+    plant(monkeypatch, refuse)
     assert list(tune().refused.values()) == ["backend 'cpu': not this one"]
 
 
