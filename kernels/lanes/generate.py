@@ -21,6 +21,8 @@ from fractions import Fraction
 from math import comb, factorial
 from pathlib import Path
 
+from aat.kernels.lanes import generate_memory
+
 FOLDER = Path(__file__).parent / "intrinsics"
 BITS = (512, 256, 128)                       # vector registers: AVX-512, AVX2, SSE/NEON
 MAGIC = {"float": 12582912.0, "double": 6755399441055744.0}      # 1.5 * 2^(mantissa bits): x + MAGIC is rounded x
@@ -211,11 +213,12 @@ def _function(scalar, width, name, signature, body):
     names = [f"%a{n}" for n in range(len(inputs))]
     value = body(e, *names)
     parameters = [f"{kinds[k]}* {n}" for k, n in zip(inputs, names, strict=True)]
-    if result != "-":
+    if result not in "-0":
         parameters.append(f"{kinds[result]}* %o")
-    target = "%o" if result != "-" else names[-1]
-    kind = kinds[result] if result != "-" else e.vector
-    e.lines.append(f"  store {kind} {value}, {kind}* {target}")
+    if result != "0":
+        target = "%o" if result != "-" else names[-1]
+        kind = kinds[result] if result != "-" else e.vector
+        e.lines.append(f"  store {kind} {value}, {kind}* {target}")
     head = f"define void @{name}({', '.join(parameters)}) alwaysinline {{"
     return "\n".join([head, *e.lines, "  ret void", "}", ""])
 
@@ -249,7 +252,7 @@ def source(bits, scalar):
         return lambda e, x: core(e, e.load(x))
 
     table = {
-        # name: (argument kinds + result kind, "-" = the last argument is updated, body)
+        # name: (argument kinds + result kind: "-" = the last argument is updated, "0" = none, body)
         "fma_s": ("svv-", lambda e, s, b, acc: e.fma(e.splat(s), e.load(b), e.load(acc))),
         "fma_v": ("vvv-", lambda e, a, b, acc: e.fma(e.load(a), e.load(b), e.load(acc))),
         "exp_sub": ("vvv", lambda e, x, m: exp_negative(e, e.op("fsub", e.load(x), e.load(m)))),
@@ -266,13 +269,14 @@ def source(bits, scalar):
         "keep": ("vjbbv", _keep),
         "where_equal": ("vsvvv", lambda e, x, s, a, b: e.select(
             e.compare("oeq", e.load(x), e.splat(s)), e.load(a), e.load(b))),
+        **generate_memory.table(scalar, width, _maximum),
     }
     text = [f"; Written by kernels/lanes/generate.py: {width} lanes of {scalar}. Do not edit.",
             'target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-f80:128-n8:16:32:64-S128"',
             'target triple = "x86_64-pc-linux-gnu"', ""]
     for name, arity in (("fma", 3), ("sqrt", 1), ("fabs", 1), ("copysign", 2)):
         text.append(f"declare {vector} @llvm.{name}.{suffix}(" + ", ".join([vector] * arity) + ")")
-    text.append("")
+    text += [*generate_memory.declarations(scalar, width), ""]
     text += [_function(scalar, width, f"{name}_{suffix}", *entry) for name, entry in table.items()]
     return "\n".join(text)
 

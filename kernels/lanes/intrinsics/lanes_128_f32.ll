@@ -6,6 +6,14 @@ declare <4 x float> @llvm.fma.v4f32(<4 x float>, <4 x float>, <4 x float>)
 declare <4 x float> @llvm.sqrt.v4f32(<4 x float>)
 declare <4 x float> @llvm.fabs.v4f32(<4 x float>)
 declare <4 x float> @llvm.copysign.v4f32(<4 x float>, <4 x float>)
+declare void @llvm.prefetch.p0i8(i8*, i32, i32, i32)
+declare <4 x float> @llvm.masked.load.v4f32.p0v4f32(<4 x float>*, i32, <4 x i1>, <4 x float>)
+declare void @llvm.masked.store.v4f32.p0v4f32(<4 x float>, <4 x float>*, i32, <4 x i1>)
+declare <4 x half> @llvm.masked.load.v4f16.p0v4f16(<4 x half>*, i32, <4 x i1>, <4 x half>)
+declare void @llvm.masked.store.v4f16.p0v4f16(<4 x half>, <4 x half>*, i32, <4 x i1>)
+declare <4 x i16> @llvm.masked.load.v4i16.p0v4i16(<4 x i16>*, i32, <4 x i1>, <4 x i16>)
+declare void @llvm.masked.store.v4i16.p0v4i16(<4 x i16>, <4 x i16>*, i32, <4 x i1>)
+declare <4 x i8> @llvm.masked.load.v4i8.p0v4i8(<4 x i8>*, i32, <4 x i1>, <4 x i8>)
 
 define void @fma_s_v4f32(float* %a0, <4 x float>* %a1, <4 x float>* %a2) alwaysinline {
   %t1 = load float, float* %a0
@@ -303,5 +311,300 @@ define void @where_equal_v4f32(<4 x float>* %a0, float* %a1, <4 x float>* %a2, <
   %t7 = load <4 x float>, <4 x float>* %a3
   %t8 = select <4 x i1> %t5, <4 x float> %t6, <4 x float> %t7
   store <4 x float> %t8, <4 x float>* %o
+  ret void
+}
+
+define void @read_f32_v4f32(i64* %a0, i64* %a1, <4 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <4 x float>*
+  %t6 = load <4 x float>, <4 x float>* %t5, align 4
+  store <4 x float> %t6, <4 x float>* %o
+  ret void
+}
+
+define void @read_part_f32_v4f32(i64* %a0, i64* %a1, i32* %a2, <4 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <4 x float>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <4 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <4 x i32> %t7, <4 x i32> undef, <4 x i32> zeroinitializer
+  %t9 = icmp slt <4 x i32> <i32 0, i32 1, i32 2, i32 3>, %t8
+  %t10 = call <4 x float> @llvm.masked.load.v4f32.p0v4f32(<4 x float>* %t5, i32 4, <4 x i1> %t9, <4 x float> zeroinitializer)
+  store <4 x float> %t10, <4 x float>* %o
+  ret void
+}
+
+define void @write_f32_v4f32(i64* %a0, i64* %a1, <4 x float>* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <4 x float>*
+  %t6 = load <4 x float>, <4 x float>* %a2
+  store <4 x float> %t6, <4 x float>* %t5, align 4
+  ret void
+}
+
+define void @write_part_f32_v4f32(i64* %a0, i64* %a1, <4 x float>* %a2, i32* %a3) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <4 x float>*
+  %t6 = load <4 x float>, <4 x float>* %a2
+  %t7 = load i32, i32* %a3
+  %t8 = insertelement <4 x i32> undef, i32 %t7, i32 0
+  %t9 = shufflevector <4 x i32> %t8, <4 x i32> undef, <4 x i32> zeroinitializer
+  %t10 = icmp slt <4 x i32> <i32 0, i32 1, i32 2, i32 3>, %t9
+  call void @llvm.masked.store.v4f32.p0v4f32(<4 x float> %t6, <4 x float>* %t5, i32 4, <4 x i1> %t10)
+  ret void
+}
+
+define void @read_f16_v4f32(i64* %a0, i64* %a1, <4 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <4 x half>*
+  %t6 = load <4 x half>, <4 x half>* %t5, align 2
+  %t7 = fpext <4 x half> %t6 to <4 x float>
+  store <4 x float> %t7, <4 x float>* %o
+  ret void
+}
+
+define void @read_part_f16_v4f32(i64* %a0, i64* %a1, i32* %a2, <4 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <4 x half>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <4 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <4 x i32> %t7, <4 x i32> undef, <4 x i32> zeroinitializer
+  %t9 = icmp slt <4 x i32> <i32 0, i32 1, i32 2, i32 3>, %t8
+  %t10 = call <4 x half> @llvm.masked.load.v4f16.p0v4f16(<4 x half>* %t5, i32 2, <4 x i1> %t9, <4 x half> zeroinitializer)
+  %t11 = fpext <4 x half> %t10 to <4 x float>
+  store <4 x float> %t11, <4 x float>* %o
+  ret void
+}
+
+define void @write_f16_v4f32(i64* %a0, i64* %a1, <4 x float>* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <4 x half>*
+  %t6 = load <4 x float>, <4 x float>* %a2
+  %t7 = fptrunc <4 x float> %t6 to <4 x half>
+  store <4 x half> %t7, <4 x half>* %t5, align 2
+  ret void
+}
+
+define void @write_part_f16_v4f32(i64* %a0, i64* %a1, <4 x float>* %a2, i32* %a3) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <4 x half>*
+  %t6 = load <4 x float>, <4 x float>* %a2
+  %t7 = fptrunc <4 x float> %t6 to <4 x half>
+  %t8 = load i32, i32* %a3
+  %t9 = insertelement <4 x i32> undef, i32 %t8, i32 0
+  %t10 = shufflevector <4 x i32> %t9, <4 x i32> undef, <4 x i32> zeroinitializer
+  %t11 = icmp slt <4 x i32> <i32 0, i32 1, i32 2, i32 3>, %t10
+  call void @llvm.masked.store.v4f16.p0v4f16(<4 x half> %t7, <4 x half>* %t5, i32 2, <4 x i1> %t11)
+  ret void
+}
+
+define void @read_bf16_v4f32(i64* %a0, i64* %a1, <4 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <4 x i16>*
+  %t6 = load <4 x i16>, <4 x i16>* %t5, align 2
+  %t7 = zext <4 x i16> %t6 to <4 x i32>
+  %t8 = shl <4 x i32> %t7, <i32 16, i32 16, i32 16, i32 16>
+  %t9 = bitcast <4 x i32> %t8 to <4 x float>
+  store <4 x float> %t9, <4 x float>* %o
+  ret void
+}
+
+define void @read_part_bf16_v4f32(i64* %a0, i64* %a1, i32* %a2, <4 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <4 x i16>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <4 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <4 x i32> %t7, <4 x i32> undef, <4 x i32> zeroinitializer
+  %t9 = icmp slt <4 x i32> <i32 0, i32 1, i32 2, i32 3>, %t8
+  %t10 = call <4 x i16> @llvm.masked.load.v4i16.p0v4i16(<4 x i16>* %t5, i32 2, <4 x i1> %t9, <4 x i16> zeroinitializer)
+  %t11 = zext <4 x i16> %t10 to <4 x i32>
+  %t12 = shl <4 x i32> %t11, <i32 16, i32 16, i32 16, i32 16>
+  %t13 = bitcast <4 x i32> %t12 to <4 x float>
+  store <4 x float> %t13, <4 x float>* %o
+  ret void
+}
+
+define void @write_bf16_v4f32(i64* %a0, i64* %a1, <4 x float>* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <4 x i16>*
+  %t6 = load <4 x float>, <4 x float>* %a2
+  %t7 = bitcast <4 x float> %t6 to <4 x i32>
+  %t8 = lshr <4 x i32> %t7, <i32 16, i32 16, i32 16, i32 16>
+  %t9 = and <4 x i32> %t8, <i32 1, i32 1, i32 1, i32 1>
+  %t10 = add <4 x i32> %t7, <i32 32767, i32 32767, i32 32767, i32 32767>
+  %t11 = add <4 x i32> %t10, %t9
+  %t12 = lshr <4 x i32> %t11, <i32 16, i32 16, i32 16, i32 16>
+  %t13 = or <4 x i32> %t8, <i32 64, i32 64, i32 64, i32 64>
+  %t14 = fcmp uno <4 x float> %t6, %t6
+  %t15 = select <4 x i1> %t14, <4 x i32> %t13, <4 x i32> %t12
+  %t16 = trunc <4 x i32> %t15 to <4 x i16>
+  store <4 x i16> %t16, <4 x i16>* %t5, align 2
+  ret void
+}
+
+define void @write_part_bf16_v4f32(i64* %a0, i64* %a1, <4 x float>* %a2, i32* %a3) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <4 x i16>*
+  %t6 = load <4 x float>, <4 x float>* %a2
+  %t7 = bitcast <4 x float> %t6 to <4 x i32>
+  %t8 = lshr <4 x i32> %t7, <i32 16, i32 16, i32 16, i32 16>
+  %t9 = and <4 x i32> %t8, <i32 1, i32 1, i32 1, i32 1>
+  %t10 = add <4 x i32> %t7, <i32 32767, i32 32767, i32 32767, i32 32767>
+  %t11 = add <4 x i32> %t10, %t9
+  %t12 = lshr <4 x i32> %t11, <i32 16, i32 16, i32 16, i32 16>
+  %t13 = or <4 x i32> %t8, <i32 64, i32 64, i32 64, i32 64>
+  %t14 = fcmp uno <4 x float> %t6, %t6
+  %t15 = select <4 x i1> %t14, <4 x i32> %t13, <4 x i32> %t12
+  %t16 = trunc <4 x i32> %t15 to <4 x i16>
+  %t17 = load i32, i32* %a3
+  %t18 = insertelement <4 x i32> undef, i32 %t17, i32 0
+  %t19 = shufflevector <4 x i32> %t18, <4 x i32> undef, <4 x i32> zeroinitializer
+  %t20 = icmp slt <4 x i32> <i32 0, i32 1, i32 2, i32 3>, %t19
+  call void @llvm.masked.store.v4i16.p0v4i16(<4 x i16> %t16, <4 x i16>* %t5, i32 2, <4 x i1> %t20)
+  ret void
+}
+
+define void @read_i8_v4f32(i64* %a0, i64* %a1, <4 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  %t5 = bitcast i8* %t4 to <4 x i8>*
+  %t6 = load <4 x i8>, <4 x i8>* %t5, align 1
+  %t7 = sitofp <4 x i8> %t6 to <4 x float>
+  store <4 x float> %t7, <4 x float>* %o
+  ret void
+}
+
+define void @read_part_i8_v4f32(i64* %a0, i64* %a1, i32* %a2, <4 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  %t5 = bitcast i8* %t4 to <4 x i8>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <4 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <4 x i32> %t7, <4 x i32> undef, <4 x i32> zeroinitializer
+  %t9 = icmp slt <4 x i32> <i32 0, i32 1, i32 2, i32 3>, %t8
+  %t10 = call <4 x i8> @llvm.masked.load.v4i8.p0v4i8(<4 x i8>* %t5, i32 1, <4 x i1> %t9, <4 x i8> zeroinitializer)
+  %t11 = sitofp <4 x i8> %t10 to <4 x float>
+  store <4 x float> %t11, <4 x float>* %o
+  ret void
+}
+
+define void @read_i32_v4f32(i64* %a0, i64* %a1, i32* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i32*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i32, i32* %t2, i64 %t3
+  %t5 = load i32, i32* %t4, align 4
+  store i32 %t5, i32* %o
+  ret void
+}
+
+define void @store_v4f32(i64* %a0, i64* %a1, float* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = load float, float* %a2
+  store float %t5, float* %t4, align 4
+  ret void
+}
+
+define void @prefetch_v4f32(i64* %a0, i64* %a1) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  call void @llvm.prefetch.p0i8(i8* %t4, i32 0, i32 3, i32 1)
+  ret void
+}
+
+define void @total_by_lane_v4f32(<4 x float>* %a0, <4 x float>* %a1, <4 x float>* %a2, <4 x float>* %a3, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = load <4 x float>, <4 x float>* %a1
+  %t3 = load <4 x float>, <4 x float>* %a2
+  %t4 = load <4 x float>, <4 x float>* %a3
+  %t5 = shufflevector <4 x float> %t1, <4 x float> %t3, <4 x i32> <i32 0, i32 1, i32 6, i32 7>
+  %t6 = shufflevector <4 x float> %t1, <4 x float> %t3, <4 x i32> <i32 2, i32 3, i32 4, i32 5>
+  %t7 = fadd <4 x float> %t5, %t6
+  %t8 = shufflevector <4 x float> %t2, <4 x float> %t4, <4 x i32> <i32 0, i32 1, i32 6, i32 7>
+  %t9 = shufflevector <4 x float> %t2, <4 x float> %t4, <4 x i32> <i32 2, i32 3, i32 4, i32 5>
+  %t10 = fadd <4 x float> %t8, %t9
+  %t11 = shufflevector <4 x float> %t7, <4 x float> %t10, <4 x i32> <i32 0, i32 5, i32 2, i32 7>
+  %t12 = shufflevector <4 x float> %t7, <4 x float> %t10, <4 x i32> <i32 1, i32 4, i32 3, i32 6>
+  %t13 = fadd <4 x float> %t11, %t12
+  store <4 x float> %t13, <4 x float>* %o
+  ret void
+}
+
+define void @max_across_1_v4f32(<4 x float>* %a0, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = shufflevector <4 x float> %t1, <4 x float> undef, <4 x i32> <i32 1, i32 0, i32 3, i32 2>
+  %t3 = fcmp ogt <4 x float> %t1, %t2
+  %t4 = select <4 x i1> %t3, <4 x float> %t1, <4 x float> %t2
+  store <4 x float> %t4, <4 x float>* %o
+  ret void
+}
+
+define void @add_across_1_v4f32(<4 x float>* %a0, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = shufflevector <4 x float> %t1, <4 x float> undef, <4 x i32> <i32 1, i32 0, i32 3, i32 2>
+  %t3 = fadd <4 x float> %t1, %t2
+  store <4 x float> %t3, <4 x float>* %o
+  ret void
+}
+
+define void @max_across_2_v4f32(<4 x float>* %a0, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = shufflevector <4 x float> %t1, <4 x float> undef, <4 x i32> <i32 2, i32 3, i32 0, i32 1>
+  %t3 = fcmp ogt <4 x float> %t1, %t2
+  %t4 = select <4 x i1> %t3, <4 x float> %t1, <4 x float> %t2
+  store <4 x float> %t4, <4 x float>* %o
+  ret void
+}
+
+define void @add_across_2_v4f32(<4 x float>* %a0, <4 x float>* %o) alwaysinline {
+  %t1 = load <4 x float>, <4 x float>* %a0
+  %t2 = shufflevector <4 x float> %t1, <4 x float> undef, <4 x i32> <i32 2, i32 3, i32 0, i32 1>
+  %t3 = fadd <4 x float> %t1, %t2
+  store <4 x float> %t3, <4 x float>* %o
   ret void
 }

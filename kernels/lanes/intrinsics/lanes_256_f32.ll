@@ -6,6 +6,14 @@ declare <8 x float> @llvm.fma.v8f32(<8 x float>, <8 x float>, <8 x float>)
 declare <8 x float> @llvm.sqrt.v8f32(<8 x float>)
 declare <8 x float> @llvm.fabs.v8f32(<8 x float>)
 declare <8 x float> @llvm.copysign.v8f32(<8 x float>, <8 x float>)
+declare void @llvm.prefetch.p0i8(i8*, i32, i32, i32)
+declare <8 x float> @llvm.masked.load.v8f32.p0v8f32(<8 x float>*, i32, <8 x i1>, <8 x float>)
+declare void @llvm.masked.store.v8f32.p0v8f32(<8 x float>, <8 x float>*, i32, <8 x i1>)
+declare <8 x half> @llvm.masked.load.v8f16.p0v8f16(<8 x half>*, i32, <8 x i1>, <8 x half>)
+declare void @llvm.masked.store.v8f16.p0v8f16(<8 x half>, <8 x half>*, i32, <8 x i1>)
+declare <8 x i16> @llvm.masked.load.v8i16.p0v8i16(<8 x i16>*, i32, <8 x i1>, <8 x i16>)
+declare void @llvm.masked.store.v8i16.p0v8i16(<8 x i16>, <8 x i16>*, i32, <8 x i1>)
+declare <8 x i8> @llvm.masked.load.v8i8.p0v8i8(<8 x i8>*, i32, <8 x i1>, <8 x i8>)
 
 define void @fma_s_v8f32(float* %a0, <8 x float>* %a1, <8 x float>* %a2) alwaysinline {
   %t1 = load float, float* %a0
@@ -303,5 +311,333 @@ define void @where_equal_v8f32(<8 x float>* %a0, float* %a1, <8 x float>* %a2, <
   %t7 = load <8 x float>, <8 x float>* %a3
   %t8 = select <8 x i1> %t5, <8 x float> %t6, <8 x float> %t7
   store <8 x float> %t8, <8 x float>* %o
+  ret void
+}
+
+define void @read_f32_v8f32(i64* %a0, i64* %a1, <8 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <8 x float>*
+  %t6 = load <8 x float>, <8 x float>* %t5, align 4
+  store <8 x float> %t6, <8 x float>* %o
+  ret void
+}
+
+define void @read_part_f32_v8f32(i64* %a0, i64* %a1, i32* %a2, <8 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <8 x float>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <8 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <8 x i32> %t7, <8 x i32> undef, <8 x i32> zeroinitializer
+  %t9 = icmp slt <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>, %t8
+  %t10 = call <8 x float> @llvm.masked.load.v8f32.p0v8f32(<8 x float>* %t5, i32 4, <8 x i1> %t9, <8 x float> zeroinitializer)
+  store <8 x float> %t10, <8 x float>* %o
+  ret void
+}
+
+define void @write_f32_v8f32(i64* %a0, i64* %a1, <8 x float>* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <8 x float>*
+  %t6 = load <8 x float>, <8 x float>* %a2
+  store <8 x float> %t6, <8 x float>* %t5, align 4
+  ret void
+}
+
+define void @write_part_f32_v8f32(i64* %a0, i64* %a1, <8 x float>* %a2, i32* %a3) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <8 x float>*
+  %t6 = load <8 x float>, <8 x float>* %a2
+  %t7 = load i32, i32* %a3
+  %t8 = insertelement <8 x i32> undef, i32 %t7, i32 0
+  %t9 = shufflevector <8 x i32> %t8, <8 x i32> undef, <8 x i32> zeroinitializer
+  %t10 = icmp slt <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>, %t9
+  call void @llvm.masked.store.v8f32.p0v8f32(<8 x float> %t6, <8 x float>* %t5, i32 4, <8 x i1> %t10)
+  ret void
+}
+
+define void @read_f16_v8f32(i64* %a0, i64* %a1, <8 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <8 x half>*
+  %t6 = load <8 x half>, <8 x half>* %t5, align 2
+  %t7 = fpext <8 x half> %t6 to <8 x float>
+  store <8 x float> %t7, <8 x float>* %o
+  ret void
+}
+
+define void @read_part_f16_v8f32(i64* %a0, i64* %a1, i32* %a2, <8 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <8 x half>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <8 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <8 x i32> %t7, <8 x i32> undef, <8 x i32> zeroinitializer
+  %t9 = icmp slt <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>, %t8
+  %t10 = call <8 x half> @llvm.masked.load.v8f16.p0v8f16(<8 x half>* %t5, i32 2, <8 x i1> %t9, <8 x half> zeroinitializer)
+  %t11 = fpext <8 x half> %t10 to <8 x float>
+  store <8 x float> %t11, <8 x float>* %o
+  ret void
+}
+
+define void @write_f16_v8f32(i64* %a0, i64* %a1, <8 x float>* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <8 x half>*
+  %t6 = load <8 x float>, <8 x float>* %a2
+  %t7 = fptrunc <8 x float> %t6 to <8 x half>
+  store <8 x half> %t7, <8 x half>* %t5, align 2
+  ret void
+}
+
+define void @write_part_f16_v8f32(i64* %a0, i64* %a1, <8 x float>* %a2, i32* %a3) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <8 x half>*
+  %t6 = load <8 x float>, <8 x float>* %a2
+  %t7 = fptrunc <8 x float> %t6 to <8 x half>
+  %t8 = load i32, i32* %a3
+  %t9 = insertelement <8 x i32> undef, i32 %t8, i32 0
+  %t10 = shufflevector <8 x i32> %t9, <8 x i32> undef, <8 x i32> zeroinitializer
+  %t11 = icmp slt <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>, %t10
+  call void @llvm.masked.store.v8f16.p0v8f16(<8 x half> %t7, <8 x half>* %t5, i32 2, <8 x i1> %t11)
+  ret void
+}
+
+define void @read_bf16_v8f32(i64* %a0, i64* %a1, <8 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <8 x i16>*
+  %t6 = load <8 x i16>, <8 x i16>* %t5, align 2
+  %t7 = zext <8 x i16> %t6 to <8 x i32>
+  %t8 = shl <8 x i32> %t7, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t9 = bitcast <8 x i32> %t8 to <8 x float>
+  store <8 x float> %t9, <8 x float>* %o
+  ret void
+}
+
+define void @read_part_bf16_v8f32(i64* %a0, i64* %a1, i32* %a2, <8 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <8 x i16>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <8 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <8 x i32> %t7, <8 x i32> undef, <8 x i32> zeroinitializer
+  %t9 = icmp slt <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>, %t8
+  %t10 = call <8 x i16> @llvm.masked.load.v8i16.p0v8i16(<8 x i16>* %t5, i32 2, <8 x i1> %t9, <8 x i16> zeroinitializer)
+  %t11 = zext <8 x i16> %t10 to <8 x i32>
+  %t12 = shl <8 x i32> %t11, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t13 = bitcast <8 x i32> %t12 to <8 x float>
+  store <8 x float> %t13, <8 x float>* %o
+  ret void
+}
+
+define void @write_bf16_v8f32(i64* %a0, i64* %a1, <8 x float>* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <8 x i16>*
+  %t6 = load <8 x float>, <8 x float>* %a2
+  %t7 = bitcast <8 x float> %t6 to <8 x i32>
+  %t8 = lshr <8 x i32> %t7, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t9 = and <8 x i32> %t8, <i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1>
+  %t10 = add <8 x i32> %t7, <i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767>
+  %t11 = add <8 x i32> %t10, %t9
+  %t12 = lshr <8 x i32> %t11, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t13 = or <8 x i32> %t8, <i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64>
+  %t14 = fcmp uno <8 x float> %t6, %t6
+  %t15 = select <8 x i1> %t14, <8 x i32> %t13, <8 x i32> %t12
+  %t16 = trunc <8 x i32> %t15 to <8 x i16>
+  store <8 x i16> %t16, <8 x i16>* %t5, align 2
+  ret void
+}
+
+define void @write_part_bf16_v8f32(i64* %a0, i64* %a1, <8 x float>* %a2, i32* %a3) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <8 x i16>*
+  %t6 = load <8 x float>, <8 x float>* %a2
+  %t7 = bitcast <8 x float> %t6 to <8 x i32>
+  %t8 = lshr <8 x i32> %t7, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t9 = and <8 x i32> %t8, <i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1>
+  %t10 = add <8 x i32> %t7, <i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767>
+  %t11 = add <8 x i32> %t10, %t9
+  %t12 = lshr <8 x i32> %t11, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t13 = or <8 x i32> %t8, <i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64>
+  %t14 = fcmp uno <8 x float> %t6, %t6
+  %t15 = select <8 x i1> %t14, <8 x i32> %t13, <8 x i32> %t12
+  %t16 = trunc <8 x i32> %t15 to <8 x i16>
+  %t17 = load i32, i32* %a3
+  %t18 = insertelement <8 x i32> undef, i32 %t17, i32 0
+  %t19 = shufflevector <8 x i32> %t18, <8 x i32> undef, <8 x i32> zeroinitializer
+  %t20 = icmp slt <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>, %t19
+  call void @llvm.masked.store.v8i16.p0v8i16(<8 x i16> %t16, <8 x i16>* %t5, i32 2, <8 x i1> %t20)
+  ret void
+}
+
+define void @read_i8_v8f32(i64* %a0, i64* %a1, <8 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  %t5 = bitcast i8* %t4 to <8 x i8>*
+  %t6 = load <8 x i8>, <8 x i8>* %t5, align 1
+  %t7 = sitofp <8 x i8> %t6 to <8 x float>
+  store <8 x float> %t7, <8 x float>* %o
+  ret void
+}
+
+define void @read_part_i8_v8f32(i64* %a0, i64* %a1, i32* %a2, <8 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  %t5 = bitcast i8* %t4 to <8 x i8>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <8 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <8 x i32> %t7, <8 x i32> undef, <8 x i32> zeroinitializer
+  %t9 = icmp slt <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>, %t8
+  %t10 = call <8 x i8> @llvm.masked.load.v8i8.p0v8i8(<8 x i8>* %t5, i32 1, <8 x i1> %t9, <8 x i8> zeroinitializer)
+  %t11 = sitofp <8 x i8> %t10 to <8 x float>
+  store <8 x float> %t11, <8 x float>* %o
+  ret void
+}
+
+define void @read_i32_v8f32(i64* %a0, i64* %a1, i32* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i32*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i32, i32* %t2, i64 %t3
+  %t5 = load i32, i32* %t4, align 4
+  store i32 %t5, i32* %o
+  ret void
+}
+
+define void @store_v8f32(i64* %a0, i64* %a1, float* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = load float, float* %a2
+  store float %t5, float* %t4, align 4
+  ret void
+}
+
+define void @prefetch_v8f32(i64* %a0, i64* %a1) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  call void @llvm.prefetch.p0i8(i8* %t4, i32 0, i32 3, i32 1)
+  ret void
+}
+
+define void @total_by_lane_v8f32(<8 x float>* %a0, <8 x float>* %a1, <8 x float>* %a2, <8 x float>* %a3, <8 x float>* %a4, <8 x float>* %a5, <8 x float>* %a6, <8 x float>* %a7, <8 x float>* %o) alwaysinline {
+  %t1 = load <8 x float>, <8 x float>* %a0
+  %t2 = load <8 x float>, <8 x float>* %a1
+  %t3 = load <8 x float>, <8 x float>* %a2
+  %t4 = load <8 x float>, <8 x float>* %a3
+  %t5 = load <8 x float>, <8 x float>* %a4
+  %t6 = load <8 x float>, <8 x float>* %a5
+  %t7 = load <8 x float>, <8 x float>* %a6
+  %t8 = load <8 x float>, <8 x float>* %a7
+  %t9 = shufflevector <8 x float> %t1, <8 x float> %t5, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 12, i32 13, i32 14, i32 15>
+  %t10 = shufflevector <8 x float> %t1, <8 x float> %t5, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11>
+  %t11 = fadd <8 x float> %t9, %t10
+  %t12 = shufflevector <8 x float> %t2, <8 x float> %t6, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 12, i32 13, i32 14, i32 15>
+  %t13 = shufflevector <8 x float> %t2, <8 x float> %t6, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11>
+  %t14 = fadd <8 x float> %t12, %t13
+  %t15 = shufflevector <8 x float> %t3, <8 x float> %t7, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 12, i32 13, i32 14, i32 15>
+  %t16 = shufflevector <8 x float> %t3, <8 x float> %t7, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11>
+  %t17 = fadd <8 x float> %t15, %t16
+  %t18 = shufflevector <8 x float> %t4, <8 x float> %t8, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 12, i32 13, i32 14, i32 15>
+  %t19 = shufflevector <8 x float> %t4, <8 x float> %t8, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11>
+  %t20 = fadd <8 x float> %t18, %t19
+  %t21 = shufflevector <8 x float> %t11, <8 x float> %t17, <8 x i32> <i32 0, i32 1, i32 10, i32 11, i32 4, i32 5, i32 14, i32 15>
+  %t22 = shufflevector <8 x float> %t11, <8 x float> %t17, <8 x i32> <i32 2, i32 3, i32 8, i32 9, i32 6, i32 7, i32 12, i32 13>
+  %t23 = fadd <8 x float> %t21, %t22
+  %t24 = shufflevector <8 x float> %t14, <8 x float> %t20, <8 x i32> <i32 0, i32 1, i32 10, i32 11, i32 4, i32 5, i32 14, i32 15>
+  %t25 = shufflevector <8 x float> %t14, <8 x float> %t20, <8 x i32> <i32 2, i32 3, i32 8, i32 9, i32 6, i32 7, i32 12, i32 13>
+  %t26 = fadd <8 x float> %t24, %t25
+  %t27 = shufflevector <8 x float> %t23, <8 x float> %t26, <8 x i32> <i32 0, i32 9, i32 2, i32 11, i32 4, i32 13, i32 6, i32 15>
+  %t28 = shufflevector <8 x float> %t23, <8 x float> %t26, <8 x i32> <i32 1, i32 8, i32 3, i32 10, i32 5, i32 12, i32 7, i32 14>
+  %t29 = fadd <8 x float> %t27, %t28
+  store <8 x float> %t29, <8 x float>* %o
+  ret void
+}
+
+define void @max_across_1_v8f32(<8 x float>* %a0, <8 x float>* %o) alwaysinline {
+  %t1 = load <8 x float>, <8 x float>* %a0
+  %t2 = shufflevector <8 x float> %t1, <8 x float> undef, <8 x i32> <i32 1, i32 0, i32 3, i32 2, i32 5, i32 4, i32 7, i32 6>
+  %t3 = fcmp ogt <8 x float> %t1, %t2
+  %t4 = select <8 x i1> %t3, <8 x float> %t1, <8 x float> %t2
+  store <8 x float> %t4, <8 x float>* %o
+  ret void
+}
+
+define void @add_across_1_v8f32(<8 x float>* %a0, <8 x float>* %o) alwaysinline {
+  %t1 = load <8 x float>, <8 x float>* %a0
+  %t2 = shufflevector <8 x float> %t1, <8 x float> undef, <8 x i32> <i32 1, i32 0, i32 3, i32 2, i32 5, i32 4, i32 7, i32 6>
+  %t3 = fadd <8 x float> %t1, %t2
+  store <8 x float> %t3, <8 x float>* %o
+  ret void
+}
+
+define void @max_across_2_v8f32(<8 x float>* %a0, <8 x float>* %o) alwaysinline {
+  %t1 = load <8 x float>, <8 x float>* %a0
+  %t2 = shufflevector <8 x float> %t1, <8 x float> undef, <8 x i32> <i32 2, i32 3, i32 0, i32 1, i32 6, i32 7, i32 4, i32 5>
+  %t3 = fcmp ogt <8 x float> %t1, %t2
+  %t4 = select <8 x i1> %t3, <8 x float> %t1, <8 x float> %t2
+  store <8 x float> %t4, <8 x float>* %o
+  ret void
+}
+
+define void @add_across_2_v8f32(<8 x float>* %a0, <8 x float>* %o) alwaysinline {
+  %t1 = load <8 x float>, <8 x float>* %a0
+  %t2 = shufflevector <8 x float> %t1, <8 x float> undef, <8 x i32> <i32 2, i32 3, i32 0, i32 1, i32 6, i32 7, i32 4, i32 5>
+  %t3 = fadd <8 x float> %t1, %t2
+  store <8 x float> %t3, <8 x float>* %o
+  ret void
+}
+
+define void @max_across_4_v8f32(<8 x float>* %a0, <8 x float>* %o) alwaysinline {
+  %t1 = load <8 x float>, <8 x float>* %a0
+  %t2 = shufflevector <8 x float> %t1, <8 x float> undef, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 0, i32 1, i32 2, i32 3>
+  %t3 = fcmp ogt <8 x float> %t1, %t2
+  %t4 = select <8 x i1> %t3, <8 x float> %t1, <8 x float> %t2
+  store <8 x float> %t4, <8 x float>* %o
+  ret void
+}
+
+define void @add_across_4_v8f32(<8 x float>* %a0, <8 x float>* %o) alwaysinline {
+  %t1 = load <8 x float>, <8 x float>* %a0
+  %t2 = shufflevector <8 x float> %t1, <8 x float> undef, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 0, i32 1, i32 2, i32 3>
+  %t3 = fadd <8 x float> %t1, %t2
+  store <8 x float> %t3, <8 x float>* %o
   ret void
 }

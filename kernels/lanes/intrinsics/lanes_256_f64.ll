@@ -6,6 +6,9 @@ declare <4 x double> @llvm.fma.v4f64(<4 x double>, <4 x double>, <4 x double>)
 declare <4 x double> @llvm.sqrt.v4f64(<4 x double>)
 declare <4 x double> @llvm.fabs.v4f64(<4 x double>)
 declare <4 x double> @llvm.copysign.v4f64(<4 x double>, <4 x double>)
+declare void @llvm.prefetch.p0i8(i8*, i32, i32, i32)
+declare <4 x double> @llvm.masked.load.v4f64.p0v4f64(<4 x double>*, i32, <4 x i1>, <4 x double>)
+declare void @llvm.masked.store.v4f64.p0v4f64(<4 x double>, <4 x double>*, i32, <4 x i1>)
 
 define void @fma_s_v4f64(double* %a0, <4 x double>* %a1, <4 x double>* %a2) alwaysinline {
   %t1 = load double, double* %a0
@@ -356,5 +359,138 @@ define void @where_equal_v4f64(<4 x double>* %a0, double* %a1, <4 x double>* %a2
   %t7 = load <4 x double>, <4 x double>* %a3
   %t8 = select <4 x i1> %t5, <4 x double> %t6, <4 x double> %t7
   store <4 x double> %t8, <4 x double>* %o
+  ret void
+}
+
+define void @read_f64_v4f64(i64* %a0, i64* %a1, <4 x double>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to double*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr double, double* %t2, i64 %t3
+  %t5 = bitcast double* %t4 to <4 x double>*
+  %t6 = load <4 x double>, <4 x double>* %t5, align 8
+  store <4 x double> %t6, <4 x double>* %o
+  ret void
+}
+
+define void @read_part_f64_v4f64(i64* %a0, i64* %a1, i32* %a2, <4 x double>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to double*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr double, double* %t2, i64 %t3
+  %t5 = bitcast double* %t4 to <4 x double>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <4 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <4 x i32> %t7, <4 x i32> undef, <4 x i32> zeroinitializer
+  %t9 = icmp slt <4 x i32> <i32 0, i32 1, i32 2, i32 3>, %t8
+  %t10 = call <4 x double> @llvm.masked.load.v4f64.p0v4f64(<4 x double>* %t5, i32 8, <4 x i1> %t9, <4 x double> zeroinitializer)
+  store <4 x double> %t10, <4 x double>* %o
+  ret void
+}
+
+define void @write_f64_v4f64(i64* %a0, i64* %a1, <4 x double>* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to double*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr double, double* %t2, i64 %t3
+  %t5 = bitcast double* %t4 to <4 x double>*
+  %t6 = load <4 x double>, <4 x double>* %a2
+  store <4 x double> %t6, <4 x double>* %t5, align 8
+  ret void
+}
+
+define void @write_part_f64_v4f64(i64* %a0, i64* %a1, <4 x double>* %a2, i32* %a3) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to double*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr double, double* %t2, i64 %t3
+  %t5 = bitcast double* %t4 to <4 x double>*
+  %t6 = load <4 x double>, <4 x double>* %a2
+  %t7 = load i32, i32* %a3
+  %t8 = insertelement <4 x i32> undef, i32 %t7, i32 0
+  %t9 = shufflevector <4 x i32> %t8, <4 x i32> undef, <4 x i32> zeroinitializer
+  %t10 = icmp slt <4 x i32> <i32 0, i32 1, i32 2, i32 3>, %t9
+  call void @llvm.masked.store.v4f64.p0v4f64(<4 x double> %t6, <4 x double>* %t5, i32 8, <4 x i1> %t10)
+  ret void
+}
+
+define void @read_i32_v4f64(i64* %a0, i64* %a1, i32* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i32*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i32, i32* %t2, i64 %t3
+  %t5 = load i32, i32* %t4, align 4
+  store i32 %t5, i32* %o
+  ret void
+}
+
+define void @store_v4f64(i64* %a0, i64* %a1, double* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to double*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr double, double* %t2, i64 %t3
+  %t5 = load double, double* %a2
+  store double %t5, double* %t4, align 8
+  ret void
+}
+
+define void @prefetch_v4f64(i64* %a0, i64* %a1) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  call void @llvm.prefetch.p0i8(i8* %t4, i32 0, i32 3, i32 1)
+  ret void
+}
+
+define void @total_by_lane_v4f64(<4 x double>* %a0, <4 x double>* %a1, <4 x double>* %a2, <4 x double>* %a3, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = load <4 x double>, <4 x double>* %a1
+  %t3 = load <4 x double>, <4 x double>* %a2
+  %t4 = load <4 x double>, <4 x double>* %a3
+  %t5 = shufflevector <4 x double> %t1, <4 x double> %t3, <4 x i32> <i32 0, i32 1, i32 6, i32 7>
+  %t6 = shufflevector <4 x double> %t1, <4 x double> %t3, <4 x i32> <i32 2, i32 3, i32 4, i32 5>
+  %t7 = fadd <4 x double> %t5, %t6
+  %t8 = shufflevector <4 x double> %t2, <4 x double> %t4, <4 x i32> <i32 0, i32 1, i32 6, i32 7>
+  %t9 = shufflevector <4 x double> %t2, <4 x double> %t4, <4 x i32> <i32 2, i32 3, i32 4, i32 5>
+  %t10 = fadd <4 x double> %t8, %t9
+  %t11 = shufflevector <4 x double> %t7, <4 x double> %t10, <4 x i32> <i32 0, i32 5, i32 2, i32 7>
+  %t12 = shufflevector <4 x double> %t7, <4 x double> %t10, <4 x i32> <i32 1, i32 4, i32 3, i32 6>
+  %t13 = fadd <4 x double> %t11, %t12
+  store <4 x double> %t13, <4 x double>* %o
+  ret void
+}
+
+define void @max_across_1_v4f64(<4 x double>* %a0, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = shufflevector <4 x double> %t1, <4 x double> undef, <4 x i32> <i32 1, i32 0, i32 3, i32 2>
+  %t3 = fcmp ogt <4 x double> %t1, %t2
+  %t4 = select <4 x i1> %t3, <4 x double> %t1, <4 x double> %t2
+  store <4 x double> %t4, <4 x double>* %o
+  ret void
+}
+
+define void @add_across_1_v4f64(<4 x double>* %a0, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = shufflevector <4 x double> %t1, <4 x double> undef, <4 x i32> <i32 1, i32 0, i32 3, i32 2>
+  %t3 = fadd <4 x double> %t1, %t2
+  store <4 x double> %t3, <4 x double>* %o
+  ret void
+}
+
+define void @max_across_2_v4f64(<4 x double>* %a0, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = shufflevector <4 x double> %t1, <4 x double> undef, <4 x i32> <i32 2, i32 3, i32 0, i32 1>
+  %t3 = fcmp ogt <4 x double> %t1, %t2
+  %t4 = select <4 x i1> %t3, <4 x double> %t1, <4 x double> %t2
+  store <4 x double> %t4, <4 x double>* %o
+  ret void
+}
+
+define void @add_across_2_v4f64(<4 x double>* %a0, <4 x double>* %o) alwaysinline {
+  %t1 = load <4 x double>, <4 x double>* %a0
+  %t2 = shufflevector <4 x double> %t1, <4 x double> undef, <4 x i32> <i32 2, i32 3, i32 0, i32 1>
+  %t3 = fadd <4 x double> %t1, %t2
+  store <4 x double> %t3, <4 x double>* %o
   ret void
 }

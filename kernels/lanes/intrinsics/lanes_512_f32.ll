@@ -6,6 +6,14 @@ declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)
 declare <16 x float> @llvm.sqrt.v16f32(<16 x float>)
 declare <16 x float> @llvm.fabs.v16f32(<16 x float>)
 declare <16 x float> @llvm.copysign.v16f32(<16 x float>, <16 x float>)
+declare void @llvm.prefetch.p0i8(i8*, i32, i32, i32)
+declare <16 x float> @llvm.masked.load.v16f32.p0v16f32(<16 x float>*, i32, <16 x i1>, <16 x float>)
+declare void @llvm.masked.store.v16f32.p0v16f32(<16 x float>, <16 x float>*, i32, <16 x i1>)
+declare <16 x half> @llvm.masked.load.v16f16.p0v16f16(<16 x half>*, i32, <16 x i1>, <16 x half>)
+declare void @llvm.masked.store.v16f16.p0v16f16(<16 x half>, <16 x half>*, i32, <16 x i1>)
+declare <16 x i16> @llvm.masked.load.v16i16.p0v16i16(<16 x i16>*, i32, <16 x i1>, <16 x i16>)
+declare void @llvm.masked.store.v16i16.p0v16i16(<16 x i16>, <16 x i16>*, i32, <16 x i1>)
+declare <16 x i8> @llvm.masked.load.v16i8.p0v16i8(<16 x i8>*, i32, <16 x i1>, <16 x i8>)
 
 define void @fma_s_v16f32(float* %a0, <16 x float>* %a1, <16 x float>* %a2) alwaysinline {
   %t1 = load float, float* %a0
@@ -303,5 +311,382 @@ define void @where_equal_v16f32(<16 x float>* %a0, float* %a1, <16 x float>* %a2
   %t7 = load <16 x float>, <16 x float>* %a3
   %t8 = select <16 x i1> %t5, <16 x float> %t6, <16 x float> %t7
   store <16 x float> %t8, <16 x float>* %o
+  ret void
+}
+
+define void @read_f32_v16f32(i64* %a0, i64* %a1, <16 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <16 x float>*
+  %t6 = load <16 x float>, <16 x float>* %t5, align 4
+  store <16 x float> %t6, <16 x float>* %o
+  ret void
+}
+
+define void @read_part_f32_v16f32(i64* %a0, i64* %a1, i32* %a2, <16 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <16 x float>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <16 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <16 x i32> %t7, <16 x i32> undef, <16 x i32> zeroinitializer
+  %t9 = icmp slt <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15>, %t8
+  %t10 = call <16 x float> @llvm.masked.load.v16f32.p0v16f32(<16 x float>* %t5, i32 4, <16 x i1> %t9, <16 x float> zeroinitializer)
+  store <16 x float> %t10, <16 x float>* %o
+  ret void
+}
+
+define void @write_f32_v16f32(i64* %a0, i64* %a1, <16 x float>* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <16 x float>*
+  %t6 = load <16 x float>, <16 x float>* %a2
+  store <16 x float> %t6, <16 x float>* %t5, align 4
+  ret void
+}
+
+define void @write_part_f32_v16f32(i64* %a0, i64* %a1, <16 x float>* %a2, i32* %a3) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = bitcast float* %t4 to <16 x float>*
+  %t6 = load <16 x float>, <16 x float>* %a2
+  %t7 = load i32, i32* %a3
+  %t8 = insertelement <16 x i32> undef, i32 %t7, i32 0
+  %t9 = shufflevector <16 x i32> %t8, <16 x i32> undef, <16 x i32> zeroinitializer
+  %t10 = icmp slt <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15>, %t9
+  call void @llvm.masked.store.v16f32.p0v16f32(<16 x float> %t6, <16 x float>* %t5, i32 4, <16 x i1> %t10)
+  ret void
+}
+
+define void @read_f16_v16f32(i64* %a0, i64* %a1, <16 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <16 x half>*
+  %t6 = load <16 x half>, <16 x half>* %t5, align 2
+  %t7 = fpext <16 x half> %t6 to <16 x float>
+  store <16 x float> %t7, <16 x float>* %o
+  ret void
+}
+
+define void @read_part_f16_v16f32(i64* %a0, i64* %a1, i32* %a2, <16 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <16 x half>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <16 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <16 x i32> %t7, <16 x i32> undef, <16 x i32> zeroinitializer
+  %t9 = icmp slt <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15>, %t8
+  %t10 = call <16 x half> @llvm.masked.load.v16f16.p0v16f16(<16 x half>* %t5, i32 2, <16 x i1> %t9, <16 x half> zeroinitializer)
+  %t11 = fpext <16 x half> %t10 to <16 x float>
+  store <16 x float> %t11, <16 x float>* %o
+  ret void
+}
+
+define void @write_f16_v16f32(i64* %a0, i64* %a1, <16 x float>* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <16 x half>*
+  %t6 = load <16 x float>, <16 x float>* %a2
+  %t7 = fptrunc <16 x float> %t6 to <16 x half>
+  store <16 x half> %t7, <16 x half>* %t5, align 2
+  ret void
+}
+
+define void @write_part_f16_v16f32(i64* %a0, i64* %a1, <16 x float>* %a2, i32* %a3) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to half*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr half, half* %t2, i64 %t3
+  %t5 = bitcast half* %t4 to <16 x half>*
+  %t6 = load <16 x float>, <16 x float>* %a2
+  %t7 = fptrunc <16 x float> %t6 to <16 x half>
+  %t8 = load i32, i32* %a3
+  %t9 = insertelement <16 x i32> undef, i32 %t8, i32 0
+  %t10 = shufflevector <16 x i32> %t9, <16 x i32> undef, <16 x i32> zeroinitializer
+  %t11 = icmp slt <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15>, %t10
+  call void @llvm.masked.store.v16f16.p0v16f16(<16 x half> %t7, <16 x half>* %t5, i32 2, <16 x i1> %t11)
+  ret void
+}
+
+define void @read_bf16_v16f32(i64* %a0, i64* %a1, <16 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <16 x i16>*
+  %t6 = load <16 x i16>, <16 x i16>* %t5, align 2
+  %t7 = zext <16 x i16> %t6 to <16 x i32>
+  %t8 = shl <16 x i32> %t7, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t9 = bitcast <16 x i32> %t8 to <16 x float>
+  store <16 x float> %t9, <16 x float>* %o
+  ret void
+}
+
+define void @read_part_bf16_v16f32(i64* %a0, i64* %a1, i32* %a2, <16 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <16 x i16>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <16 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <16 x i32> %t7, <16 x i32> undef, <16 x i32> zeroinitializer
+  %t9 = icmp slt <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15>, %t8
+  %t10 = call <16 x i16> @llvm.masked.load.v16i16.p0v16i16(<16 x i16>* %t5, i32 2, <16 x i1> %t9, <16 x i16> zeroinitializer)
+  %t11 = zext <16 x i16> %t10 to <16 x i32>
+  %t12 = shl <16 x i32> %t11, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t13 = bitcast <16 x i32> %t12 to <16 x float>
+  store <16 x float> %t13, <16 x float>* %o
+  ret void
+}
+
+define void @write_bf16_v16f32(i64* %a0, i64* %a1, <16 x float>* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <16 x i16>*
+  %t6 = load <16 x float>, <16 x float>* %a2
+  %t7 = bitcast <16 x float> %t6 to <16 x i32>
+  %t8 = lshr <16 x i32> %t7, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t9 = and <16 x i32> %t8, <i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1>
+  %t10 = add <16 x i32> %t7, <i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767>
+  %t11 = add <16 x i32> %t10, %t9
+  %t12 = lshr <16 x i32> %t11, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t13 = or <16 x i32> %t8, <i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64>
+  %t14 = fcmp uno <16 x float> %t6, %t6
+  %t15 = select <16 x i1> %t14, <16 x i32> %t13, <16 x i32> %t12
+  %t16 = trunc <16 x i32> %t15 to <16 x i16>
+  store <16 x i16> %t16, <16 x i16>* %t5, align 2
+  ret void
+}
+
+define void @write_part_bf16_v16f32(i64* %a0, i64* %a1, <16 x float>* %a2, i32* %a3) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i16*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i16, i16* %t2, i64 %t3
+  %t5 = bitcast i16* %t4 to <16 x i16>*
+  %t6 = load <16 x float>, <16 x float>* %a2
+  %t7 = bitcast <16 x float> %t6 to <16 x i32>
+  %t8 = lshr <16 x i32> %t7, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t9 = and <16 x i32> %t8, <i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1, i32 1>
+  %t10 = add <16 x i32> %t7, <i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767, i32 32767>
+  %t11 = add <16 x i32> %t10, %t9
+  %t12 = lshr <16 x i32> %t11, <i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16, i32 16>
+  %t13 = or <16 x i32> %t8, <i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64, i32 64>
+  %t14 = fcmp uno <16 x float> %t6, %t6
+  %t15 = select <16 x i1> %t14, <16 x i32> %t13, <16 x i32> %t12
+  %t16 = trunc <16 x i32> %t15 to <16 x i16>
+  %t17 = load i32, i32* %a3
+  %t18 = insertelement <16 x i32> undef, i32 %t17, i32 0
+  %t19 = shufflevector <16 x i32> %t18, <16 x i32> undef, <16 x i32> zeroinitializer
+  %t20 = icmp slt <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15>, %t19
+  call void @llvm.masked.store.v16i16.p0v16i16(<16 x i16> %t16, <16 x i16>* %t5, i32 2, <16 x i1> %t20)
+  ret void
+}
+
+define void @read_i8_v16f32(i64* %a0, i64* %a1, <16 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  %t5 = bitcast i8* %t4 to <16 x i8>*
+  %t6 = load <16 x i8>, <16 x i8>* %t5, align 1
+  %t7 = sitofp <16 x i8> %t6 to <16 x float>
+  store <16 x float> %t7, <16 x float>* %o
+  ret void
+}
+
+define void @read_part_i8_v16f32(i64* %a0, i64* %a1, i32* %a2, <16 x float>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  %t5 = bitcast i8* %t4 to <16 x i8>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <16 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <16 x i32> %t7, <16 x i32> undef, <16 x i32> zeroinitializer
+  %t9 = icmp slt <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15>, %t8
+  %t10 = call <16 x i8> @llvm.masked.load.v16i8.p0v16i8(<16 x i8>* %t5, i32 1, <16 x i1> %t9, <16 x i8> zeroinitializer)
+  %t11 = sitofp <16 x i8> %t10 to <16 x float>
+  store <16 x float> %t11, <16 x float>* %o
+  ret void
+}
+
+define void @read_i32_v16f32(i64* %a0, i64* %a1, i32* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i32*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i32, i32* %t2, i64 %t3
+  %t5 = load i32, i32* %t4, align 4
+  store i32 %t5, i32* %o
+  ret void
+}
+
+define void @store_v16f32(i64* %a0, i64* %a1, float* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to float*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr float, float* %t2, i64 %t3
+  %t5 = load float, float* %a2
+  store float %t5, float* %t4, align 4
+  ret void
+}
+
+define void @prefetch_v16f32(i64* %a0, i64* %a1) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  call void @llvm.prefetch.p0i8(i8* %t4, i32 0, i32 3, i32 1)
+  ret void
+}
+
+define void @total_by_lane_v16f32(<16 x float>* %a0, <16 x float>* %a1, <16 x float>* %a2, <16 x float>* %a3, <16 x float>* %a4, <16 x float>* %a5, <16 x float>* %a6, <16 x float>* %a7, <16 x float>* %a8, <16 x float>* %a9, <16 x float>* %a10, <16 x float>* %a11, <16 x float>* %a12, <16 x float>* %a13, <16 x float>* %a14, <16 x float>* %a15, <16 x float>* %o) alwaysinline {
+  %t1 = load <16 x float>, <16 x float>* %a0
+  %t2 = load <16 x float>, <16 x float>* %a1
+  %t3 = load <16 x float>, <16 x float>* %a2
+  %t4 = load <16 x float>, <16 x float>* %a3
+  %t5 = load <16 x float>, <16 x float>* %a4
+  %t6 = load <16 x float>, <16 x float>* %a5
+  %t7 = load <16 x float>, <16 x float>* %a6
+  %t8 = load <16 x float>, <16 x float>* %a7
+  %t9 = load <16 x float>, <16 x float>* %a8
+  %t10 = load <16 x float>, <16 x float>* %a9
+  %t11 = load <16 x float>, <16 x float>* %a10
+  %t12 = load <16 x float>, <16 x float>* %a11
+  %t13 = load <16 x float>, <16 x float>* %a12
+  %t14 = load <16 x float>, <16 x float>* %a13
+  %t15 = load <16 x float>, <16 x float>* %a14
+  %t16 = load <16 x float>, <16 x float>* %a15
+  %t17 = shufflevector <16 x float> %t1, <16 x float> %t9, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %t18 = shufflevector <16 x float> %t1, <16 x float> %t9, <16 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23>
+  %t19 = fadd <16 x float> %t17, %t18
+  %t20 = shufflevector <16 x float> %t2, <16 x float> %t10, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %t21 = shufflevector <16 x float> %t2, <16 x float> %t10, <16 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23>
+  %t22 = fadd <16 x float> %t20, %t21
+  %t23 = shufflevector <16 x float> %t3, <16 x float> %t11, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %t24 = shufflevector <16 x float> %t3, <16 x float> %t11, <16 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23>
+  %t25 = fadd <16 x float> %t23, %t24
+  %t26 = shufflevector <16 x float> %t4, <16 x float> %t12, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %t27 = shufflevector <16 x float> %t4, <16 x float> %t12, <16 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23>
+  %t28 = fadd <16 x float> %t26, %t27
+  %t29 = shufflevector <16 x float> %t5, <16 x float> %t13, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %t30 = shufflevector <16 x float> %t5, <16 x float> %t13, <16 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23>
+  %t31 = fadd <16 x float> %t29, %t30
+  %t32 = shufflevector <16 x float> %t6, <16 x float> %t14, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %t33 = shufflevector <16 x float> %t6, <16 x float> %t14, <16 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23>
+  %t34 = fadd <16 x float> %t32, %t33
+  %t35 = shufflevector <16 x float> %t7, <16 x float> %t15, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %t36 = shufflevector <16 x float> %t7, <16 x float> %t15, <16 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23>
+  %t37 = fadd <16 x float> %t35, %t36
+  %t38 = shufflevector <16 x float> %t8, <16 x float> %t16, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7, i32 24, i32 25, i32 26, i32 27, i32 28, i32 29, i32 30, i32 31>
+  %t39 = shufflevector <16 x float> %t8, <16 x float> %t16, <16 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 16, i32 17, i32 18, i32 19, i32 20, i32 21, i32 22, i32 23>
+  %t40 = fadd <16 x float> %t38, %t39
+  %t41 = shufflevector <16 x float> %t19, <16 x float> %t31, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 20, i32 21, i32 22, i32 23, i32 8, i32 9, i32 10, i32 11, i32 28, i32 29, i32 30, i32 31>
+  %t42 = shufflevector <16 x float> %t19, <16 x float> %t31, <16 x i32> <i32 4, i32 5, i32 6, i32 7, i32 16, i32 17, i32 18, i32 19, i32 12, i32 13, i32 14, i32 15, i32 24, i32 25, i32 26, i32 27>
+  %t43 = fadd <16 x float> %t41, %t42
+  %t44 = shufflevector <16 x float> %t22, <16 x float> %t34, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 20, i32 21, i32 22, i32 23, i32 8, i32 9, i32 10, i32 11, i32 28, i32 29, i32 30, i32 31>
+  %t45 = shufflevector <16 x float> %t22, <16 x float> %t34, <16 x i32> <i32 4, i32 5, i32 6, i32 7, i32 16, i32 17, i32 18, i32 19, i32 12, i32 13, i32 14, i32 15, i32 24, i32 25, i32 26, i32 27>
+  %t46 = fadd <16 x float> %t44, %t45
+  %t47 = shufflevector <16 x float> %t25, <16 x float> %t37, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 20, i32 21, i32 22, i32 23, i32 8, i32 9, i32 10, i32 11, i32 28, i32 29, i32 30, i32 31>
+  %t48 = shufflevector <16 x float> %t25, <16 x float> %t37, <16 x i32> <i32 4, i32 5, i32 6, i32 7, i32 16, i32 17, i32 18, i32 19, i32 12, i32 13, i32 14, i32 15, i32 24, i32 25, i32 26, i32 27>
+  %t49 = fadd <16 x float> %t47, %t48
+  %t50 = shufflevector <16 x float> %t28, <16 x float> %t40, <16 x i32> <i32 0, i32 1, i32 2, i32 3, i32 20, i32 21, i32 22, i32 23, i32 8, i32 9, i32 10, i32 11, i32 28, i32 29, i32 30, i32 31>
+  %t51 = shufflevector <16 x float> %t28, <16 x float> %t40, <16 x i32> <i32 4, i32 5, i32 6, i32 7, i32 16, i32 17, i32 18, i32 19, i32 12, i32 13, i32 14, i32 15, i32 24, i32 25, i32 26, i32 27>
+  %t52 = fadd <16 x float> %t50, %t51
+  %t53 = shufflevector <16 x float> %t43, <16 x float> %t49, <16 x i32> <i32 0, i32 1, i32 18, i32 19, i32 4, i32 5, i32 22, i32 23, i32 8, i32 9, i32 26, i32 27, i32 12, i32 13, i32 30, i32 31>
+  %t54 = shufflevector <16 x float> %t43, <16 x float> %t49, <16 x i32> <i32 2, i32 3, i32 16, i32 17, i32 6, i32 7, i32 20, i32 21, i32 10, i32 11, i32 24, i32 25, i32 14, i32 15, i32 28, i32 29>
+  %t55 = fadd <16 x float> %t53, %t54
+  %t56 = shufflevector <16 x float> %t46, <16 x float> %t52, <16 x i32> <i32 0, i32 1, i32 18, i32 19, i32 4, i32 5, i32 22, i32 23, i32 8, i32 9, i32 26, i32 27, i32 12, i32 13, i32 30, i32 31>
+  %t57 = shufflevector <16 x float> %t46, <16 x float> %t52, <16 x i32> <i32 2, i32 3, i32 16, i32 17, i32 6, i32 7, i32 20, i32 21, i32 10, i32 11, i32 24, i32 25, i32 14, i32 15, i32 28, i32 29>
+  %t58 = fadd <16 x float> %t56, %t57
+  %t59 = shufflevector <16 x float> %t55, <16 x float> %t58, <16 x i32> <i32 0, i32 17, i32 2, i32 19, i32 4, i32 21, i32 6, i32 23, i32 8, i32 25, i32 10, i32 27, i32 12, i32 29, i32 14, i32 31>
+  %t60 = shufflevector <16 x float> %t55, <16 x float> %t58, <16 x i32> <i32 1, i32 16, i32 3, i32 18, i32 5, i32 20, i32 7, i32 22, i32 9, i32 24, i32 11, i32 26, i32 13, i32 28, i32 15, i32 30>
+  %t61 = fadd <16 x float> %t59, %t60
+  store <16 x float> %t61, <16 x float>* %o
+  ret void
+}
+
+define void @max_across_1_v16f32(<16 x float>* %a0, <16 x float>* %o) alwaysinline {
+  %t1 = load <16 x float>, <16 x float>* %a0
+  %t2 = shufflevector <16 x float> %t1, <16 x float> undef, <16 x i32> <i32 1, i32 0, i32 3, i32 2, i32 5, i32 4, i32 7, i32 6, i32 9, i32 8, i32 11, i32 10, i32 13, i32 12, i32 15, i32 14>
+  %t3 = fcmp ogt <16 x float> %t1, %t2
+  %t4 = select <16 x i1> %t3, <16 x float> %t1, <16 x float> %t2
+  store <16 x float> %t4, <16 x float>* %o
+  ret void
+}
+
+define void @add_across_1_v16f32(<16 x float>* %a0, <16 x float>* %o) alwaysinline {
+  %t1 = load <16 x float>, <16 x float>* %a0
+  %t2 = shufflevector <16 x float> %t1, <16 x float> undef, <16 x i32> <i32 1, i32 0, i32 3, i32 2, i32 5, i32 4, i32 7, i32 6, i32 9, i32 8, i32 11, i32 10, i32 13, i32 12, i32 15, i32 14>
+  %t3 = fadd <16 x float> %t1, %t2
+  store <16 x float> %t3, <16 x float>* %o
+  ret void
+}
+
+define void @max_across_2_v16f32(<16 x float>* %a0, <16 x float>* %o) alwaysinline {
+  %t1 = load <16 x float>, <16 x float>* %a0
+  %t2 = shufflevector <16 x float> %t1, <16 x float> undef, <16 x i32> <i32 2, i32 3, i32 0, i32 1, i32 6, i32 7, i32 4, i32 5, i32 10, i32 11, i32 8, i32 9, i32 14, i32 15, i32 12, i32 13>
+  %t3 = fcmp ogt <16 x float> %t1, %t2
+  %t4 = select <16 x i1> %t3, <16 x float> %t1, <16 x float> %t2
+  store <16 x float> %t4, <16 x float>* %o
+  ret void
+}
+
+define void @add_across_2_v16f32(<16 x float>* %a0, <16 x float>* %o) alwaysinline {
+  %t1 = load <16 x float>, <16 x float>* %a0
+  %t2 = shufflevector <16 x float> %t1, <16 x float> undef, <16 x i32> <i32 2, i32 3, i32 0, i32 1, i32 6, i32 7, i32 4, i32 5, i32 10, i32 11, i32 8, i32 9, i32 14, i32 15, i32 12, i32 13>
+  %t3 = fadd <16 x float> %t1, %t2
+  store <16 x float> %t3, <16 x float>* %o
+  ret void
+}
+
+define void @max_across_4_v16f32(<16 x float>* %a0, <16 x float>* %o) alwaysinline {
+  %t1 = load <16 x float>, <16 x float>* %a0
+  %t2 = shufflevector <16 x float> %t1, <16 x float> undef, <16 x i32> <i32 4, i32 5, i32 6, i32 7, i32 0, i32 1, i32 2, i32 3, i32 12, i32 13, i32 14, i32 15, i32 8, i32 9, i32 10, i32 11>
+  %t3 = fcmp ogt <16 x float> %t1, %t2
+  %t4 = select <16 x i1> %t3, <16 x float> %t1, <16 x float> %t2
+  store <16 x float> %t4, <16 x float>* %o
+  ret void
+}
+
+define void @add_across_4_v16f32(<16 x float>* %a0, <16 x float>* %o) alwaysinline {
+  %t1 = load <16 x float>, <16 x float>* %a0
+  %t2 = shufflevector <16 x float> %t1, <16 x float> undef, <16 x i32> <i32 4, i32 5, i32 6, i32 7, i32 0, i32 1, i32 2, i32 3, i32 12, i32 13, i32 14, i32 15, i32 8, i32 9, i32 10, i32 11>
+  %t3 = fadd <16 x float> %t1, %t2
+  store <16 x float> %t3, <16 x float>* %o
+  ret void
+}
+
+define void @max_across_8_v16f32(<16 x float>* %a0, <16 x float>* %o) alwaysinline {
+  %t1 = load <16 x float>, <16 x float>* %a0
+  %t2 = shufflevector <16 x float> %t1, <16 x float> undef, <16 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>
+  %t3 = fcmp ogt <16 x float> %t1, %t2
+  %t4 = select <16 x i1> %t3, <16 x float> %t1, <16 x float> %t2
+  store <16 x float> %t4, <16 x float>* %o
+  ret void
+}
+
+define void @add_across_8_v16f32(<16 x float>* %a0, <16 x float>* %o) alwaysinline {
+  %t1 = load <16 x float>, <16 x float>* %a0
+  %t2 = shufflevector <16 x float> %t1, <16 x float> undef, <16 x i32> <i32 8, i32 9, i32 10, i32 11, i32 12, i32 13, i32 14, i32 15, i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>
+  %t3 = fadd <16 x float> %t1, %t2
+  store <16 x float> %t3, <16 x float>* %o
   ret void
 }

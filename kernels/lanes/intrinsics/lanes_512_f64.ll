@@ -6,6 +6,9 @@ declare <8 x double> @llvm.fma.v8f64(<8 x double>, <8 x double>, <8 x double>)
 declare <8 x double> @llvm.sqrt.v8f64(<8 x double>)
 declare <8 x double> @llvm.fabs.v8f64(<8 x double>)
 declare <8 x double> @llvm.copysign.v8f64(<8 x double>, <8 x double>)
+declare void @llvm.prefetch.p0i8(i8*, i32, i32, i32)
+declare <8 x double> @llvm.masked.load.v8f64.p0v8f64(<8 x double>*, i32, <8 x i1>, <8 x double>)
+declare void @llvm.masked.store.v8f64.p0v8f64(<8 x double>, <8 x double>*, i32, <8 x i1>)
 
 define void @fma_s_v8f64(double* %a0, <8 x double>* %a1, <8 x double>* %a2) alwaysinline {
   %t1 = load double, double* %a0
@@ -356,5 +359,171 @@ define void @where_equal_v8f64(<8 x double>* %a0, double* %a1, <8 x double>* %a2
   %t7 = load <8 x double>, <8 x double>* %a3
   %t8 = select <8 x i1> %t5, <8 x double> %t6, <8 x double> %t7
   store <8 x double> %t8, <8 x double>* %o
+  ret void
+}
+
+define void @read_f64_v8f64(i64* %a0, i64* %a1, <8 x double>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to double*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr double, double* %t2, i64 %t3
+  %t5 = bitcast double* %t4 to <8 x double>*
+  %t6 = load <8 x double>, <8 x double>* %t5, align 8
+  store <8 x double> %t6, <8 x double>* %o
+  ret void
+}
+
+define void @read_part_f64_v8f64(i64* %a0, i64* %a1, i32* %a2, <8 x double>* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to double*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr double, double* %t2, i64 %t3
+  %t5 = bitcast double* %t4 to <8 x double>*
+  %t6 = load i32, i32* %a2
+  %t7 = insertelement <8 x i32> undef, i32 %t6, i32 0
+  %t8 = shufflevector <8 x i32> %t7, <8 x i32> undef, <8 x i32> zeroinitializer
+  %t9 = icmp slt <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>, %t8
+  %t10 = call <8 x double> @llvm.masked.load.v8f64.p0v8f64(<8 x double>* %t5, i32 8, <8 x i1> %t9, <8 x double> zeroinitializer)
+  store <8 x double> %t10, <8 x double>* %o
+  ret void
+}
+
+define void @write_f64_v8f64(i64* %a0, i64* %a1, <8 x double>* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to double*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr double, double* %t2, i64 %t3
+  %t5 = bitcast double* %t4 to <8 x double>*
+  %t6 = load <8 x double>, <8 x double>* %a2
+  store <8 x double> %t6, <8 x double>* %t5, align 8
+  ret void
+}
+
+define void @write_part_f64_v8f64(i64* %a0, i64* %a1, <8 x double>* %a2, i32* %a3) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to double*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr double, double* %t2, i64 %t3
+  %t5 = bitcast double* %t4 to <8 x double>*
+  %t6 = load <8 x double>, <8 x double>* %a2
+  %t7 = load i32, i32* %a3
+  %t8 = insertelement <8 x i32> undef, i32 %t7, i32 0
+  %t9 = shufflevector <8 x i32> %t8, <8 x i32> undef, <8 x i32> zeroinitializer
+  %t10 = icmp slt <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 4, i32 5, i32 6, i32 7>, %t9
+  call void @llvm.masked.store.v8f64.p0v8f64(<8 x double> %t6, <8 x double>* %t5, i32 8, <8 x i1> %t10)
+  ret void
+}
+
+define void @read_i32_v8f64(i64* %a0, i64* %a1, i32* %o) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i32*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i32, i32* %t2, i64 %t3
+  %t5 = load i32, i32* %t4, align 4
+  store i32 %t5, i32* %o
+  ret void
+}
+
+define void @store_v8f64(i64* %a0, i64* %a1, double* %a2) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to double*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr double, double* %t2, i64 %t3
+  %t5 = load double, double* %a2
+  store double %t5, double* %t4, align 8
+  ret void
+}
+
+define void @prefetch_v8f64(i64* %a0, i64* %a1) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  call void @llvm.prefetch.p0i8(i8* %t4, i32 0, i32 3, i32 1)
+  ret void
+}
+
+define void @total_by_lane_v8f64(<8 x double>* %a0, <8 x double>* %a1, <8 x double>* %a2, <8 x double>* %a3, <8 x double>* %a4, <8 x double>* %a5, <8 x double>* %a6, <8 x double>* %a7, <8 x double>* %o) alwaysinline {
+  %t1 = load <8 x double>, <8 x double>* %a0
+  %t2 = load <8 x double>, <8 x double>* %a1
+  %t3 = load <8 x double>, <8 x double>* %a2
+  %t4 = load <8 x double>, <8 x double>* %a3
+  %t5 = load <8 x double>, <8 x double>* %a4
+  %t6 = load <8 x double>, <8 x double>* %a5
+  %t7 = load <8 x double>, <8 x double>* %a6
+  %t8 = load <8 x double>, <8 x double>* %a7
+  %t9 = shufflevector <8 x double> %t1, <8 x double> %t5, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 12, i32 13, i32 14, i32 15>
+  %t10 = shufflevector <8 x double> %t1, <8 x double> %t5, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11>
+  %t11 = fadd <8 x double> %t9, %t10
+  %t12 = shufflevector <8 x double> %t2, <8 x double> %t6, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 12, i32 13, i32 14, i32 15>
+  %t13 = shufflevector <8 x double> %t2, <8 x double> %t6, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11>
+  %t14 = fadd <8 x double> %t12, %t13
+  %t15 = shufflevector <8 x double> %t3, <8 x double> %t7, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 12, i32 13, i32 14, i32 15>
+  %t16 = shufflevector <8 x double> %t3, <8 x double> %t7, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11>
+  %t17 = fadd <8 x double> %t15, %t16
+  %t18 = shufflevector <8 x double> %t4, <8 x double> %t8, <8 x i32> <i32 0, i32 1, i32 2, i32 3, i32 12, i32 13, i32 14, i32 15>
+  %t19 = shufflevector <8 x double> %t4, <8 x double> %t8, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 8, i32 9, i32 10, i32 11>
+  %t20 = fadd <8 x double> %t18, %t19
+  %t21 = shufflevector <8 x double> %t11, <8 x double> %t17, <8 x i32> <i32 0, i32 1, i32 10, i32 11, i32 4, i32 5, i32 14, i32 15>
+  %t22 = shufflevector <8 x double> %t11, <8 x double> %t17, <8 x i32> <i32 2, i32 3, i32 8, i32 9, i32 6, i32 7, i32 12, i32 13>
+  %t23 = fadd <8 x double> %t21, %t22
+  %t24 = shufflevector <8 x double> %t14, <8 x double> %t20, <8 x i32> <i32 0, i32 1, i32 10, i32 11, i32 4, i32 5, i32 14, i32 15>
+  %t25 = shufflevector <8 x double> %t14, <8 x double> %t20, <8 x i32> <i32 2, i32 3, i32 8, i32 9, i32 6, i32 7, i32 12, i32 13>
+  %t26 = fadd <8 x double> %t24, %t25
+  %t27 = shufflevector <8 x double> %t23, <8 x double> %t26, <8 x i32> <i32 0, i32 9, i32 2, i32 11, i32 4, i32 13, i32 6, i32 15>
+  %t28 = shufflevector <8 x double> %t23, <8 x double> %t26, <8 x i32> <i32 1, i32 8, i32 3, i32 10, i32 5, i32 12, i32 7, i32 14>
+  %t29 = fadd <8 x double> %t27, %t28
+  store <8 x double> %t29, <8 x double>* %o
+  ret void
+}
+
+define void @max_across_1_v8f64(<8 x double>* %a0, <8 x double>* %o) alwaysinline {
+  %t1 = load <8 x double>, <8 x double>* %a0
+  %t2 = shufflevector <8 x double> %t1, <8 x double> undef, <8 x i32> <i32 1, i32 0, i32 3, i32 2, i32 5, i32 4, i32 7, i32 6>
+  %t3 = fcmp ogt <8 x double> %t1, %t2
+  %t4 = select <8 x i1> %t3, <8 x double> %t1, <8 x double> %t2
+  store <8 x double> %t4, <8 x double>* %o
+  ret void
+}
+
+define void @add_across_1_v8f64(<8 x double>* %a0, <8 x double>* %o) alwaysinline {
+  %t1 = load <8 x double>, <8 x double>* %a0
+  %t2 = shufflevector <8 x double> %t1, <8 x double> undef, <8 x i32> <i32 1, i32 0, i32 3, i32 2, i32 5, i32 4, i32 7, i32 6>
+  %t3 = fadd <8 x double> %t1, %t2
+  store <8 x double> %t3, <8 x double>* %o
+  ret void
+}
+
+define void @max_across_2_v8f64(<8 x double>* %a0, <8 x double>* %o) alwaysinline {
+  %t1 = load <8 x double>, <8 x double>* %a0
+  %t2 = shufflevector <8 x double> %t1, <8 x double> undef, <8 x i32> <i32 2, i32 3, i32 0, i32 1, i32 6, i32 7, i32 4, i32 5>
+  %t3 = fcmp ogt <8 x double> %t1, %t2
+  %t4 = select <8 x i1> %t3, <8 x double> %t1, <8 x double> %t2
+  store <8 x double> %t4, <8 x double>* %o
+  ret void
+}
+
+define void @add_across_2_v8f64(<8 x double>* %a0, <8 x double>* %o) alwaysinline {
+  %t1 = load <8 x double>, <8 x double>* %a0
+  %t2 = shufflevector <8 x double> %t1, <8 x double> undef, <8 x i32> <i32 2, i32 3, i32 0, i32 1, i32 6, i32 7, i32 4, i32 5>
+  %t3 = fadd <8 x double> %t1, %t2
+  store <8 x double> %t3, <8 x double>* %o
+  ret void
+}
+
+define void @max_across_4_v8f64(<8 x double>* %a0, <8 x double>* %o) alwaysinline {
+  %t1 = load <8 x double>, <8 x double>* %a0
+  %t2 = shufflevector <8 x double> %t1, <8 x double> undef, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 0, i32 1, i32 2, i32 3>
+  %t3 = fcmp ogt <8 x double> %t1, %t2
+  %t4 = select <8 x i1> %t3, <8 x double> %t1, <8 x double> %t2
+  store <8 x double> %t4, <8 x double>* %o
+  ret void
+}
+
+define void @add_across_4_v8f64(<8 x double>* %a0, <8 x double>* %o) alwaysinline {
+  %t1 = load <8 x double>, <8 x double>* %a0
+  %t2 = shufflevector <8 x double> %t1, <8 x double> undef, <8 x i32> <i32 4, i32 5, i32 6, i32 7, i32 0, i32 1, i32 2, i32 3>
+  %t3 = fadd <8 x double> %t1, %t2
+  store <8 x double> %t3, <8 x double>* %o
   ret void
 }
