@@ -9,6 +9,9 @@ from aat.tiling.base import TileConfig, count_groups
 QUERIES = 16                 # a longer block of queries pays for attention_forward
 ROWS = 64                    # rows of a KV head that a launch takes together; their sums stay in the second cache
 PARTS_BYTES = 64 << 20       # scratch of the parts
+SERIAL_KEYS = 2000           # keys times blocks of rows that take less time than waking another thread does
+DIRECT = ("mask", "bias", "sinks")
+INDEXED = ("q", "k", "v", "out", "lse", "scratch", "parts_a", "parts_m", "parts_l", "table", "k_scales", "v_scales")
 
 
 def suits(problem, session, config):
@@ -20,7 +23,7 @@ def suits(problem, session, config):
 
 def choose(problem, session, config=None):
     """The TileConfig of a launch; BackendError, with every reason, if the device cannot hold it."""
-    chosen = config or TileConfig.decode(session.lane_width, problem.group * problem.Lq)
+    chosen = config or TileConfig.decode(session.lane_width, problem.group * problem.Lq, problem.Lk)
     reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv)
     if reasons:
         raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])
@@ -124,7 +127,8 @@ class _Launch(dot._Launch):
         width = config.lane_width // 2 if problem.dtype == "f64" else config.lane_width
         rows_at_once = problem.group * self.queries
         self.blocks = -(-rows_at_once // min(config.lane_vectors, width))
-        self.programs = min(session.threads, problem.B * problem.Hk * self.parts)
+        self.serial = problem.B * problem.Hk * problem.Lk * self.blocks <= SERIAL_KEYS
+        self.programs = 1 if self.serial else min(session.threads, problem.B * problem.Hk * self.parts)
         rows = problem.B * problem.Hq * self.queries
         each = scratch_elements(config, specify(problem), width, self.blocks)
         arguments = self.arguments
@@ -158,15 +162,15 @@ class _Launch(dot._Launch):
 
         def make():
             columns = columns_for(session.backend, self.config.lane_width, problem.dtype, session.intrinsics)
-            return build(columns, self.config, spec)
+            return build(columns, self.config, spec, self.serial)
 
-        kernel = session.kernel((self.kernel, self.config, spec), make)
+        kernel = session.kernel((self.kernel, self.config, spec, self.serial), make)
         meta[Meta.VISITED], meta[Meta.FULL], meta[Meta.MERGE + self.Merge.NONFINITE] = 0, 0, 0
-        arrays = self._arrays(spec)
+        before, after = self._arrays(DIRECT), () if self.by_address else self._arrays(INDEXED)
         for first in range(0, problem.Lq, self.queries):
             self._turn_to(first, min(self.queries, problem.Lq - first))
             with session.launching():
-                kernel(*arrays, meta, problem.scale, problem.softcap or 1.0, self.programs)
+                kernel(*before, meta, problem.scale, problem.softcap or 1.0, self.programs, *after)
 
     def _turn_to(self, first, count):
         """Describe the launch for `count` queries of each head from `first` on."""
@@ -179,12 +183,9 @@ class _Launch(dot._Launch):
         merge[Merge.ROWS], merge[Merge.PARTS], merge[Merge.HEADS] = problem.B * problem.Hq * count, self.parts, problem.Hq
         merge[Merge.QUERIES], merge[Merge.FIRST], merge[Merge.ALL_QUERIES] = count, first, problem.Lq
 
-    def _arrays(self, spec):
-        """Arrays in the order of the kernel's arguments: those that travel by address are left out."""
-        direct = {"mask", "bias", "sinks"}
-        names = ("q", "k", "v", "out", "lse", "mask", "bias", "sinks", "scratch", "parts_a", "parts_m", "parts_l",
-                 "table", "k_scales", "v_scales")
-        given = [self.arguments.get(name) if name in direct or not self.by_address else None for name in names]
+    def _arrays(self, names):
+        """Arguments of the kernel by name; 0 stands for one that it is compiled without."""
+        given = [self.arguments.get(name) for name in names]
         return [0 if x is None else x for x in given]
 
     def _counts(self):

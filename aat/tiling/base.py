@@ -70,11 +70,12 @@ class TileConfig:
         return cls(1, vectors, block, block, tile, dv, 128, True)
 
     @classmethod
-    def decode(cls, lane_width, rows):
+    def decode(cls, lane_width, rows, keys):
         """The measured default for `rows` rows that share a KV head (docs/kernels/attention_decode.md)."""
         block = next(n for n in (1, 2, 4) if n >= min(rows, 4, lane_width))
         columns = {1: 8, 2: 8, 4: 4}[block] * lane_width
-        return cls(lane_width, block, lane_width // block, 64, 256, columns, columns=True)
+        tile = 256 if keys <= 2048 else 512 if keys <= 8192 else 1024
+        return cls(lane_width, block, lane_width // block, 16, tile, columns, columns=True)
 
     def problems(self, *, backend, d, dv, shared_bytes=0, max_threads=1):
         """Every reason why a device cannot hold this config; an empty list says that it can.

@@ -64,10 +64,11 @@ class Addressed(Traced):
         self._call("store", handle, i, local(ti.cast(x, self.lanes.scalar)))
 
     @inline
-    def prefetch(self, handle, count):
-        """Ask for the memory of `count` elements from a handle on."""
-        for i in range(0, count * SIZES[self.dtype], 64):
-            self._call("prefetch", handle, i)
+    def prefetch(self, handle, first, last, near):
+        """Ask for the lines that begin with the elements first to last - 1, into the first cache or (far) the second."""
+        size = SIZES[self.dtype]
+        for i in range(-(-first * size // 64) * 64, last * size, 64):
+            self._call("prefetch_1" if near else "prefetch_2", handle, i)
 
 
 class Indexed(Traced):
@@ -115,7 +116,7 @@ class Indexed(Traced):
         assign(element(self.array, handle + i), x)
 
     @inline
-    def prefetch(self, handle, count):
+    def prefetch(self, handle, first, last, near):
         """Nothing: a hint that needs an address."""
 
 

@@ -104,9 +104,12 @@ def _write_scalar(e, address, index, value):
     e.lines.append(f"  store {e.scalar} {e.load(value, e.scalar)}, {e.scalar}* {place}, align {size}")
 
 
-def _prefetch(e, address, index):
+def _prefetch(locality):
     """Ask for the cache line at address + index bytes; an address that cannot be read is ignored by the processor."""
-    e.lines.append(f"  call void @llvm.prefetch.p0i8(i8* {_pointer(e, address, index, 'i8', 'i8')}, i32 0, i32 3, i32 1)")
+    def body(e, address, index):
+        place = _pointer(e, address, index, "i8", "i8")
+        e.lines.append(f"  call void @llvm.prefetch.p0i8(i8* {place}, i32 0, i32 {locality}, i32 1)")
+    return body
 
 
 def _shuffle(e, a, b, places):
@@ -153,7 +156,8 @@ def table(scalar, width, maximum):
             entries[f"write_part_{name}"] = ("aavj0", _write(name, True))
     entries["read_i32"] = ("aaj", _read_scalar("i32", 4))
     entries["store"] = ("aas0", _write_scalar)
-    entries["prefetch"] = ("aa0", _prefetch)
+    entries["prefetch_1"] = ("aa0", _prefetch(3))      # into the first cache
+    entries["prefetch_2"] = ("aa0", _prefetch(2))      # into the second
     entries["total_by_lane"] = ("v" * width + "v", _total_by_lane)
     h = 1
     while h < width:

@@ -434,12 +434,21 @@ define void @store_v4f64(i64* %a0, i64* %a1, double* %a2) alwaysinline {
   ret void
 }
 
-define void @prefetch_v4f64(i64* %a0, i64* %a1) alwaysinline {
+define void @prefetch_1_v4f64(i64* %a0, i64* %a1) alwaysinline {
   %t1 = load i64, i64* %a0
   %t2 = inttoptr i64 %t1 to i8*
   %t3 = load i64, i64* %a1
   %t4 = getelementptr i8, i8* %t2, i64 %t3
   call void @llvm.prefetch.p0i8(i8* %t4, i32 0, i32 3, i32 1)
+  ret void
+}
+
+define void @prefetch_2_v4f64(i64* %a0, i64* %a1) alwaysinline {
+  %t1 = load i64, i64* %a0
+  %t2 = inttoptr i64 %t1 to i8*
+  %t3 = load i64, i64* %a1
+  %t4 = getelementptr i8, i8* %t2, i64 %t3
+  call void @llvm.prefetch.p0i8(i8* %t4, i32 0, i32 2, i32 1)
   ret void
 }
 
