@@ -76,13 +76,14 @@ class Keys(Traced):
 
     def __init__(self, memory, start, page_step, row_step, columns):
         self.memory, self.start, self.columns = memory, start, columns
-        self.page_step, self.row_step = page_step, row_step
+        self.page_step, self.row_step = memory.stride(page_step), memory.stride(row_step)
+        self.near_step = local(self.row_step * NEAR)
 
     @inline
     def at(self, place):
         page, row = place
-        index = row * self.row_step
-        return self.memory.step(self.start, index if page is None else page * self.page_step + index)
+        start = self.start if page is None else self.start + page * self.page_step
+        return local(start + row * self.row_step)
 
     @inline
     def vector(self, handle, column, width):
@@ -94,6 +95,41 @@ class Keys(Traced):
     def prefetch(self, handle, near, part=0, parts=1):
         """Ask for a row, or for one of `parts` equal parts of it; `near` into the first cache."""
         self.memory.prefetch(handle, part * self.columns // parts, (part + 1) * self.columns // parts, near)
+
+
+class Group(Traced):
+    """The rows of a group of keys, counted from its first one; pages are looked up once where a group lies in one."""
+
+    def __init__(self, asm, keys, x, start, table, meta):
+        self.asm, self.keys, self.x, self.start, self.table, self.meta = asm, keys, x, start, table, meta
+        self.last = local(x.end - 1 - start)
+        self.linear = asm.spec.page_size % asm.G == 0
+        if self.linear:
+            self.base = keys.at(asm.where(x, start, table, meta))
+            self.ahead = local(keys.row_step * asm.G)                            # to the same row of the next group
+            if asm.spec.page_size:
+                self.ahead = local(keys.at(asm.where(x, start + asm.G, table, meta)) - self.base)
+                self.jump = local(self.ahead - keys.row_step * asm.G)
+
+    @inline
+    def row(self, j):
+        """A handle on row j, at most the last one of the task."""
+        if not self.linear:
+            return self.keys.at(self.asm.where(self.x, self.start + j, self.table, self.meta))
+        return local(self.base + ti.min(j, self.last) * self.keys.row_step)
+
+    @inline
+    def near(self, j, row):
+        """A handle on row j + NEAR, for asking; `row` is that of j."""
+        if not self.linear:
+            return self.row(j + NEAR)
+        near = row + self.keys.near_step
+        return local(near if not self.asm.spec.page_size else near + ti.select(j + NEAR < self.asm.G, 0, self.jump))
+
+    @inline
+    def far(self, j, row):
+        """A handle on row j of the next group, for asking."""
+        return local(row + self.ahead) if self.linear else self.row(j + self.asm.G)
 
 
 class Assembly(Traced):
@@ -201,17 +237,16 @@ class Assembly(Traced):
 
     @inline
     def where(self, x, j, table, meta):
-        """(page, row there) of key j, which is brought within the task's keys; without pages, (None, j)."""
+        """(page, row there) of key j, which is brought within the task's keys first; without pages, (None, j)."""
         if not self.spec.page_size:
-            return None, local(ti.min(j, x.end - 1))
+            return None, local(j)
         j = local(ti.min(ti.max(j, x.begin), x.end - 1))
         page = table.number(table.at(x.b * element(meta, Meta.TABLE) + j // self.spec.page_size), 0)
         return page, local(j % self.spec.page_size)
 
     @inline
-    def row(self, keys, x, j, table, meta):
-        """A handle on key (or value) j."""
-        return keys.at(self.where(x, j, table, meta))
+    def group(self, keys, x, start, table, meta):
+        return Group(self, keys, x, start, table, meta)
 
     @inline
     def scales_of(self, name, array, meta, x, first, table):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import taichi as ti
 from aat.kernels import attention_merge
-from aat.kernels._decode import ADDRESSED, NEAR, Assembly, Meta
+from aat.kernels._decode import ADDRESSED, Assembly, Meta
 from aat.kernels.attention_merge import MergeSpec, padded
 from aat.kernels.lanes.base import NEGATIVE_INFINITY
 
@@ -88,18 +88,18 @@ def program(columns, config, spec):
                 if not partial:
                     whole += 1
 
+                k_group, v_group = asm.group(K, x, start, pages, meta), asm.group(V, x, start, pages, meta)
+
                 # Scores of KB keys and RB rows at a time. Their values are asked for meanwhile.
                 for c in range(c0, c1):
-                    first = start + c * KB
-                    rows = [asm.row(K, x, first + i, pages, meta) for i in ti.static(range(KB))]
-                    near = [asm.row(K, x, first + i + NEAR, pages, meta) for i in ti.static(range(KB))]
-                    values = [asm.row(V, x, first + i, pages, meta) for i in ti.static(range(KB))]
-                    ahead = ((K, near, True), (V, values, False))
+                    rows = [k_group.row(c * KB + i) for i in ti.static(range(KB))]
+                    near = [k_group.near(c * KB + i, rows[i]) for i in ti.static(range(KB))]
+                    ahead = ((K, near, True), (V, [v_group.row(c * KB + i) for i in ti.static(range(KB))], False))
                     for part in ti.static(range(2)):
                         for e in range(part, 1 if part == 0 else blocks):
                             s = asm.scores(K, rows, S, S.step(q_at, e * (RB * D)), ahead if part == 0 else ())
                             if ti.static(scaled):
-                                s *= asm.scales_of("k_scales", k_scales, meta, x, first, pages)
+                                s *= asm.scales_of("k_scales", k_scales, meta, x, start + c * KB, pages)
                             S.put(S.step(s_at, e * (RB * G) + c * W), 0, s)
 
                 # Weights e^(s - m), their sums, and what moves the old sums to the new maxima.
@@ -143,12 +143,12 @@ def program(columns, config, spec):
                         for c in range(c0, c1):
                             p_of = S.step(s_at, e * (RB * G) + c * W)
                             for i in ti.static(range(KB)):
-                                j = start + c * KB + i
+                                row = v_group.row(c * KB + i)
                                 if e == 0:
-                                    V.prefetch(asm.row(V, x, j + NEAR, pages, meta), True, n, count)
+                                    V.prefetch(v_group.near(c * KB + i, row), True, n, count)
                                     if ti.static(i % count == n):
-                                        K.prefetch(asm.row(K, x, j + G, pages, meta), False)
-                                asm.add_values(V, asm.row(V, x, j, pages, meta), S, p_of, i, block, sums)
+                                        K.prefetch(k_group.far(c * KB + i, k_group.row(c * KB + i)), False)
+                                asm.add_values(V, row, S, p_of, i, block, sums)
                         asm.put_sums(S, a_of, block, sums)
 
             for e in range(blocks):

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from aat.arrays import span
 from aat.attention import dot
+from aat.backends.memory import check_elements
 from aat.errors import BackendError
 from aat.tiling.base import TileConfig, count_groups
 
@@ -10,6 +12,7 @@ QUERIES = 16                 # a longer block of queries pays for attention_forw
 ROWS = 64                    # rows of a KV head that a launch takes together; their sums stay in the second cache
 PARTS_BYTES = 64 << 20       # scratch of the parts
 SERIAL_KEYS = 2000           # keys times blocks of rows that take less time than waking another thread does
+KV_TYPES = {"f32": "f32", "f16": "f16", "bf16": "bf16", "int8": "i8"}
 DIRECT = ("mask", "bias", "sinks")
 INDEXED = ("q", "k", "v", "out", "lse", "scratch", "parts_a", "parts_m", "parts_l", "table", "k_scales", "v_scales")
 
@@ -37,21 +40,27 @@ def queries_at_once(problem, config):
     return max(1, min(problem.Lq, ROWS // problem.group, PARTS_BYTES // row_bytes))
 
 
-def specify(problem, careful=False):
+def specify(problem, careful=False, pages=None):
     """The compile-time features that a problem needs."""
     from aat.kernels.attention_decode import Spec
 
+    kv_type, page_size = (problem.dtype, 0) if pages is None else (KV_TYPES[pages.dtype], pages.page_size)
+
     bias_type = "f32" if problem.bias is None else dot._stored(problem.bias)
-    return Spec(d=problem.D, dv=problem.Dv, dtype=problem.dtype, kv_type=problem.dtype, mask=problem.mask is not None,
-                bias=problem.bias is not None, bias_type=bias_type, softcap=problem.softcap is not None,
+    return Spec(d=problem.D, dv=problem.Dv, dtype=problem.dtype, kv_type=kv_type, page_size=page_size,
+                mask=problem.mask is not None, bias=problem.bias is not None, bias_type=bias_type, softcap=problem.softcap is not None,
                 sinks=problem.sinks is not None, lse=problem.return_lse, careful=careful)
 
 
-def run(problem, session, config=None):
-    """Launch the kernel for a Problem; as `aat.attention.dot.run`."""
+def run(problem, session, config=None, pages=None):
+    """Launch the kernel for a Problem; as `aat.attention.dot.run`.
+
+    With `pages`, an object as `aat.attention.paged.PagedKV` (k, v, table, k_scales, v_scales, page_size, dtype), keys and
+    values are read there in place, and k and v of the problem, which is not "f64", are nothing but shapes.
+    """
     chosen = choose(problem, session, config)
     with session.scope():
-        launch = _Launch(problem, session, chosen)
+        launch = _Launch(problem, session, chosen, pages)
         launch.go(careful=False)
         if launch.nonfinite:
             launch.go(careful=True)
@@ -63,11 +72,12 @@ class _Launch(dot._Launch):
 
     kernel = "attention_decode"
 
-    def __init__(self, problem, session, config):
+    def __init__(self, problem, session, config, pages=None):
         from aat.kernels.attention_decode import Meta
         from aat.kernels.attention_merge import Merge
 
         self.Meta, self.Merge, self.problem, self.session, self.config = Meta, Merge, problem, session, config
+        self.pages = pages
         self.on_cpu = session.backend == "cpu"
         self.by_address = session.intrinsics
         self.meta_host = np.zeros(Meta.BATCH + 2 * problem.B, np.int32)
@@ -99,8 +109,11 @@ class _Launch(dot._Launch):
         Meta, problem, meta = self.Meta, self.problem, self.meta_host
         arguments = self.arguments = {}
         for place, name in dot.STRIDED.items():
-            arguments[name], strides = self._argument(getattr(problem, name), problem.dtype)
-            meta[Meta[place]:Meta[place] + 3] = strides[:3]
+            if name == "q" or self.pages is None:
+                arguments[name], strides = self._argument(getattr(problem, name), problem.dtype)
+                meta[Meta[place]:Meta[place] + 3] = strides[:3]
+        if self.pages is not None:
+            self._paged()
         for place, name in (("MASK", "mask"), ("BIAS", "bias")):
             x = getattr(problem, name)
             if x is not None:
@@ -110,6 +123,18 @@ class _Launch(dot._Launch):
                 meta[Meta[place]:Meta[place] + 4] = strides
         if problem.sinks is not None:
             arguments["sinks"] = self.session.array(np.ascontiguousarray(problem.sinks))
+
+    def _paged(self):
+        """Pages where they are: strides over pages, heads and rows."""
+        pages, meta, Meta = self.pages, self.meta_host, self.Meta
+        names = ["k", "v", "table"] + (["k_scales", "v_scales"] if pages.dtype == "int8" else [])
+        for name in names:
+            x = getattr(pages, name)
+            if not self.by_address:
+                check_elements(name, span(x))
+            self.arguments[name] = dot._flat(x)
+            place, count = Meta[name.upper()], {"k": 3, "v": 3, "table": 1}.get(name, 2)
+            meta[place:place + count] = [stride // x.itemsize for stride in x.strides[:count]]
 
     def _outputs(self):
         Meta = self.Meta
@@ -130,7 +155,7 @@ class _Launch(dot._Launch):
         self.serial = problem.B * problem.Hk * problem.Lk * self.blocks <= SERIAL_KEYS
         self.programs = 1 if self.serial else min(session.threads, problem.B * problem.Hk * self.parts)
         rows = problem.B * problem.Hq * self.queries
-        each = scratch_elements(config, specify(problem), width, self.blocks)
+        each = scratch_elements(config, specify(problem, pages=self.pages), width, self.blocks)
         arguments = self.arguments
         arguments["scratch"] = session.empty(self.programs * each, number)
         arguments["parts_a"] = session.empty(self.parts * rows * padded(width, problem.Dv), number)
@@ -158,7 +183,7 @@ class _Launch(dot._Launch):
         from aat.kernels.lanes import columns_for
 
         problem, session, Meta, meta = self.problem, self.session, self.Meta, self.meta_host
-        spec = specify(problem, careful)
+        spec = specify(problem, careful, self.pages)
 
         def make():
             columns = columns_for(session.backend, self.config.lane_width, problem.dtype, session.intrinsics)

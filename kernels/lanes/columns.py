@@ -22,9 +22,14 @@ class Addressed(Traced):
         return local(self.address + ti.cast(index, ti.i64) * SIZES[self.dtype])
 
     @inline
+    def stride(self, count):
+        """What is added to a handle to go `count` elements to the right."""
+        return local(ti.cast(count, ti.i64) * SIZES[self.dtype])
+
+    @inline
     def step(self, handle, count):
         """The handle `count` elements to the right."""
-        return local(handle + ti.cast(count, ti.i64) * SIZES[self.dtype])
+        return local(handle + self.stride(count))
 
     def _call(self, name, handle, i, *arguments):
         self.lanes._call(name, handle, local(ti.cast(i, ti.i64)), *arguments)
@@ -80,6 +85,10 @@ class Indexed(Traced):
     @inline
     def at(self, index):
         return local(ti.cast(index, ti.i32))
+
+    @inline
+    def stride(self, count):
+        return local(ti.cast(count, ti.i32))
 
     @inline
     def step(self, handle, count):
