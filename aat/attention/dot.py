@@ -88,6 +88,10 @@ def run(problem, session, config=None):
     A first launch multiplies the values of masked keys by zero; if anything that is not finite came out, a second one
     that does not read them decides, because zero times NaN is NaN.
     """
+    from aat.attention import decode
+
+    if decode.suits(problem, session, config):
+        return decode.run(problem, session, config)
     chosen = choose(problem, session, config)
     with session.scope():
         launch = _Launch(problem, session, chosen)
@@ -99,6 +103,8 @@ def run(problem, session, config=None):
 
 class _Launch:
     """The kernel's arguments for one problem, kept for a second launch."""
+
+    name = "attention_forward"
 
     def __init__(self, problem, session, config):
         from aat.kernels.parts.queries import PROGRAM, Counts, Meta
@@ -117,6 +123,9 @@ class _Launch:
         self._describe()
         self._inputs()
         self._outputs()
+        self.meta_host[Meta.O:Meta.O + 3] = self.out_strides
+        self._address(Meta.O_ADDRESS, self.out_argument)
+        self._address(Meta.LSE_ADDRESS, self.lse_argument)
 
     def _count_programs(self):
         if not self.on_cpu:
@@ -172,7 +181,7 @@ class _Launch:
         return self.session.array(x.reshape(-1), logical), [stride // x.itemsize for stride in x.strides]
 
     def _outputs(self):
-        problem, session, Meta = self.problem, self.session, self.Meta
+        problem, session = self.problem, self.session
         shape = (problem.B, problem.Hq, problem.Lq)
         number = np.dtype(np.float64 if problem.dtype == "f64" else np.float32)
         size = int(np.prod(shape))
@@ -187,9 +196,7 @@ class _Launch:
             self.out_argument = session.empty(size * problem.Dv, stored)
             self.lse_argument = session.empty(size, number) if problem.return_lse else None
             strides = [problem.Hq * problem.Lq * problem.Dv, problem.Lq * problem.Dv, problem.Dv]
-        self.meta_host[Meta.O:Meta.O + 3] = strides[:3]
-        self._address(Meta.O_ADDRESS, self.out_argument)
-        self._address(Meta.LSE_ADDRESS, self.lse_argument)
+        self.out_strides = strides[:3]
 
     def prepare(self, careful, empty):
         """Make the kernel and its arguments, with scratch memory from `empty(purpose, n, dtype)`."""
@@ -316,7 +323,7 @@ class _Launch:
             out = np.empty((*shape, problem.Dv), STORAGE[problem.dtype]) if problem.out is None else problem.out
             session.read(self.out_argument, size * problem.Dv, out, logical=problem.dtype)
             lse = session.read(self.lse_argument, size, np.empty(shape, np.float32)) if problem.return_lse else None
-        return Result(out, lse, self._counts(), self.config, "attention_forward")
+        return Result(out, lse, self._counts(), self.config, self.name)
 
     def _counts(self):
         """What the kernel counted; by the same arithmetic on the host where its 32 bits could have wrapped."""

@@ -22,6 +22,8 @@ class TileConfig:
         registers: scores and outputs live in registers (everything unrolled) instead of scratch memory.
         packed: a tile of keys and values is copied next to each other before it is used (CPU): their rows may lie far
             apart, as with layout="bshd". 16-bit tiles are converted, hence copied, in any case.
+        columns: lanes are columns and not queries (kernels/attention_decode.py); then lane_vectors x keys_per_block,
+            the scores of a block of rows and keys, is lane_width, and keys_per_tile keys are a task of their own.
     """
 
     lane_width: int
@@ -33,6 +35,7 @@ class TileConfig:
     threads: int = 1
     registers: bool = False
     packed: bool = False
+    columns: bool = False
 
     def rows_per_program(self, dtype="f32"):
         """Query rows of one program."""
@@ -87,6 +90,14 @@ class TileConfig:
             tile //= 2
         return cls(1, vectors, block, block, tile, dv, 128, True)
 
+    @classmethod
+    def decode(cls, lane_width, rows, keys):
+        """The measured default for `rows` rows that share a KV head (docs/kernels/attention_decode.md)."""
+        block = next(n for n in (1, 2, 4) if n >= min(rows, 4, lane_width))
+        columns = {1: 8, 2: 8, 4: 4}[block] * lane_width
+        tile = 256 if keys <= 2048 else 512 if keys <= 8192 else 1024
+        return cls(lane_width, block, lane_width // block, 16, tile, columns, columns=True)
+
     def needs(self, d, dv, lanes=0):
         """What a program occupies: {resource: amount} with the names of the limits of `problems`.
 
@@ -109,7 +120,7 @@ class TileConfig:
         caches 0 means that the device does not say, and what the default needs counts as there.
         """
         reasons = []
-        sizes = {name: getattr(self, name) for name in self.__slots__ if name not in ("registers", "packed")}
+        sizes = {name: getattr(self, name) for name in self.__slots__ if name not in ("registers", "packed", "columns")}
         for name, value in sizes.items():
             if not isinstance(value, int) or value < 1:
                 reasons.append(f"{name} must be a positive integer, got {value!r}")
@@ -121,6 +132,8 @@ class TileConfig:
         if self.keys_per_tile % self.keys_per_group:
             reasons.append(f"keys_per_tile ({self.keys_per_tile}) must be a multiple of keys_per_group "
                            f"({self.keys_per_group})")
+        if self.columns:
+            return reasons + self._column_problems(backend)
         if self.columns_per_block > dv:
             reasons.append(f"columns_per_block ({self.columns_per_block}) must not exceed the value columns ({dv})")
         if backend == "cpu":
@@ -142,6 +155,20 @@ class TileConfig:
         return [f"{asked[name][0]} needs {need} {asked[name][1]}, the device has {limits[name]}"
                 for name, need in self.needs(d, dv, lanes).items() if limits[name] and need > max(limits[name],
                                                                                                  usual[name])]
+
+    def _column_problems(self, backend):
+        reasons = []
+        if backend != "cpu":
+            reasons.append(f"columns must be False on the {backend} backend (attention_decode is a CPU kernel)")
+        if self.lane_width not in (4, 8, 16):
+            reasons.append(f"lane_width must be 4, 8 or 16 on the cpu backend, got {self.lane_width}")
+        if self.lane_vectors * self.keys_per_block != self.lane_width:
+            reasons.append(f"lane_vectors x keys_per_block ({self.lane_vectors} x {self.keys_per_block}) must be "
+                           f"lane_width ({self.lane_width}) where lanes are columns")
+        if self.columns_per_block % self.lane_width:
+            reasons.append(f"columns_per_block ({self.columns_per_block}) must be a multiple of lane_width "
+                           f"({self.lane_width}) where lanes are columns")
+        return reasons
 
     def _cpu_problems(self):
         reasons = []
@@ -186,14 +213,16 @@ def key_ranges(first_row, last_row, offset, left, right, keys):
     return begin, end, full_begin, full_end
 
 
-def count_groups(config, dtype, batch_offsets, batch_keys, heads, queries, keys, left, right):
+def count_groups(config, dtype, batch_offsets, batch_keys, heads, queries, keys, left, right, rows=None):
     """What a launch visits, exactly: the same arithmetic as the kernel's, on the host.
+
+    `rows` of a program are those of the config where they are not given.
 
     Returns:
         dict of ints: groups `visited`, of those `full` (the mask-free path), `total` (all programs x all groups), and
         `pairs`, the (row, key) pairs that the positions leave visible.
     """
-    rows = config.rows_per_program(dtype)
+    rows = rows or config.rows_per_program(dtype)
     group = config.keys_per_group
     first = np.arange(0, queries, rows, dtype=np.int64)
     last = np.minimum(first + rows, queries) - 1

@@ -25,3 +25,10 @@ def lanes_for(backend, lane_width, dtype, intrinsics):
     from aat.kernels.lanes.gpu import GpuLanes
 
     return GpuLanes(backend)
+
+
+def columns_for(backend, lane_width, dtype, intrinsics):
+    """The same lane type with a column in each lane (kernels/lanes/columns.py); arguments as `lanes_for`."""
+    from aat.kernels.lanes.columns import CpuColumns
+
+    return CpuColumns(lanes_for(backend, lane_width, dtype, intrinsics))

@@ -24,7 +24,7 @@ from fractions import Fraction
 from math import comb, factorial
 from pathlib import Path
 
-from aat.kernels.lanes import transfers
+from aat.kernels.lanes import generate_memory, transfers
 
 FOLDER = Path(__file__).parent / "intrinsics"
 BITS = (512, 256, 128)                       # vector registers: AVX-512, AVX2, SSE/NEON
@@ -217,6 +217,8 @@ def _function(scalar, width, name, inputs, results, body):
     values = body(e, *names)
     values = values if isinstance(values, list) else [values]
     parameters = [f"{kinds[k]}* {n}" for k, n in zip(inputs, names, strict=True)]
+    if not results:
+        values = []
     if results == "-":
         e.lines.append(f"  store {e.vector} {values[0]}, {e.vector}* {names[-1]}")
     else:
@@ -260,7 +262,14 @@ def table(scalar, width):
         "where_equal": ("vsvv", "v", lambda e, x, s, a, b: e.select(
             e.compare("oeq", e.load(x), e.splat(s)), e.load(a), e.load(b))),
         **transfers.table(scalar, width),
+        **_memory_table(scalar, width),
     }
+
+
+def _memory_table(scalar, width):
+    """generate_memory's entries: their result kind stands behind those of the arguments, "0" for none."""
+    entries = generate_memory.table(scalar, width, _maximum).items()
+    return {name: (kinds[:-1], kinds[-1].replace("0", ""), body) for name, (kinds, body) in entries}
 
 
 def sources(bits, scalar):
@@ -274,6 +283,7 @@ def sources(bits, scalar):
     for name, arity in (("fma", 3), ("sqrt", 1), ("fabs", 1), ("copysign", 2)):
         head.append(f"declare {vector} @llvm.{name}.{suffix}(" + ", ".join([vector] * arity) + ")")
     head += [f"declare void @llvm.x86.sse.{name}(i8*)" for name in ("ldmxcsr", "stmxcsr")]
+    head += generate_memory.declarations(scalar, width)
     return {f"{name}_{suffix}": "\n".join([*head, "", _function(scalar, width, f"{name}_{suffix}", *entry)])
             for name, entry in table(scalar, width).items()}
 

@@ -1,0 +1,236 @@
+"""How does attention of few queries run on a session? A Problem becomes the arguments of kernels/attention_decode.py."""
+
+import numpy as np
+
+from aat.arrays import span
+from aat.attention import dot
+from aat.backends.memory import check_elements
+from aat.errors import BackendError
+from aat.tiling.base import TileConfig, count_groups
+
+QUERIES = 16                 # a longer block of queries pays for attention_forward
+ROWS = 64                    # rows of a KV head that a launch takes together; their sums stay in the second cache
+PARTS_BYTES = 64 << 20       # scratch of the parts
+SERIAL_KEYS = 2000           # keys times blocks of rows that take less time than waking another thread does
+KV_TYPES = {"f32": "f32", "f16": "f16", "bf16": "bf16", "int8": "i8"}
+DIRECT = ("mask", "bias", "sinks")
+INDEXED = ("q", "k", "v", "out", "lse", "scratch", "parts_a", "parts_m", "parts_l", "table", "k_scales", "v_scales")
+
+
+def suits(problem, session, config):
+    """Whether attention_decode takes a problem: `config` decides if there is one, else the shape."""
+    if config is not None:
+        return config.columns
+    return session.backend == "cpu" and problem.Lq <= QUERIES
+
+
+def choose(problem, session, config=None):
+    """The TileConfig of a launch; BackendError, with every reason, if the device cannot hold it."""
+    chosen = config or TileConfig.decode(session.lane_width, problem.group * problem.Lq, problem.Lk)
+    reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv)
+    if reasons:
+        raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])
+    return chosen
+
+
+def queries_at_once(problem, config):
+    """Queries of a head that one launch takes."""
+    parts = max(1, -(-problem.Lk // config.keys_per_tile))
+    row_bytes = 8 * problem.B * problem.Hq * problem.Dv * parts
+    return max(1, min(problem.Lq, ROWS // problem.group, PARTS_BYTES // row_bytes))
+
+
+def specify(problem, careful=False, pages=None):
+    """The compile-time features that a problem needs."""
+    from aat.kernels.attention_decode import Spec
+
+    kv_type, page_size = (problem.dtype, 0) if pages is None else (KV_TYPES[pages.dtype], pages.page_size)
+
+    bias_type = "f32" if problem.bias is None else dot._stored(problem.bias)
+    return Spec(d=problem.D, dv=problem.Dv, dtype=problem.dtype, kv_type=kv_type, page_size=page_size,
+                mask=problem.mask is not None, bias=problem.bias is not None, bias_type=bias_type, softcap=problem.softcap is not None,
+                sinks=problem.sinks is not None, lse=problem.return_lse, careful=careful)
+
+
+def run(problem, session, config=None, pages=None):
+    """Launch the kernel for a Problem; as `aat.attention.dot.run`.
+
+    With `pages`, an object as `aat.attention.paged.PagedKV` (k, v, table, k_scales, v_scales, page_size, dtype), keys and
+    values are read there in place, and k and v of the problem, which is not "f64", are nothing but shapes.
+    """
+    chosen = choose(problem, session, config)
+    with session.scope():
+        launch = _Launch(problem, session, chosen, pages)
+        launch.go(careful=False)
+        if launch.nonfinite:
+            launch.go(careful=True)
+        return launch.result()
+
+
+class _Launch(dot._Launch):
+    """The kernel's arguments for one problem, kept for a second launch."""
+
+    name = "attention_decode"
+
+    def __init__(self, problem, session, config, pages=None):
+        from aat.kernels.attention_decode import Meta
+        from aat.kernels.attention_merge import Merge
+
+        self.Meta, self.Merge, self.problem, self.session, self.config = Meta, Merge, problem, session, config
+        self.pages = pages
+        self.on_cpu = session.backend == "cpu"
+        self.by_address = session.intrinsics
+        self.meta_host = np.zeros(Meta.BATCH + 2 * problem.B, np.int32)
+        self.queries = queries_at_once(problem, config)
+        self._describe()
+        self._inputs()
+        self._outputs()
+        self._memory()
+
+    def _describe(self):
+        from aat.kernels.parts.queries import FAR
+
+        Meta, problem, meta, tile = self.Meta, self.problem, self.meta_host, self.config.keys_per_tile
+        meta[Meta.HEADS], meta[Meta.GROUP] = problem.Hk, problem.group
+        meta[Meta.LEFT] = FAR if problem.left is None else problem.left
+        meta[Meta.RIGHT] = FAR if problem.right is None else problem.right
+        keys = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+        meta[Meta.BATCH::2] = keys
+        meta[Meta.BATCH + 1::2] = problem.q_offset
+        # Parts that no row sees are left out; what is left does not depend on where the others end.
+        first, last = problem.q_offset.astype(np.int64), problem.q_offset.astype(np.int64) + problem.Lq - 1
+        begin = 0 if problem.left is None else np.clip(first - problem.left, 0, keys).min()
+        end = keys.max() if problem.right is None else np.clip(last + problem.right + 1, 0, keys).max()
+        self.first_part = int(begin) // tile
+        self.parts = max(1, -(-int(end) // tile) - self.first_part)
+        meta[Meta.PARTS], meta[Meta.FIRST_PART] = self.parts, self.first_part
+
+    def _inputs(self):
+        Meta, problem, meta = self.Meta, self.problem, self.meta_host
+        arguments = self.arguments = {}
+        for place, name in dot.STRIDED.items():
+            if name == "q" or self.pages is None:
+                arguments[name], strides = self._argument(getattr(problem, name), problem.dtype)
+                meta[Meta[place]:Meta[place] + 3] = strides[:3]
+        if self.pages is not None:
+            self._paged()
+        for place, name in (("MASK", "mask"), ("BIAS", "bias")):
+            x = getattr(problem, name)
+            if x is not None:
+                logical = "bool" if name == "mask" else dot._stored(x)
+                arguments[name], strides = self._argument(x, logical, unit=False)
+                strides = [0 if size == 1 else stride for size, stride in zip(x.shape, strides, strict=True)]
+                meta[Meta[place]:Meta[place] + 4] = strides
+        if problem.sinks is not None:
+            arguments["sinks"] = self.session.array(np.ascontiguousarray(problem.sinks))
+
+    def _paged(self):
+        """Pages where they are: strides over pages, heads and rows."""
+        pages, meta, Meta = self.pages, self.meta_host, self.Meta
+        names = ["k", "v", "table"] + (["k_scales", "v_scales"] if pages.dtype == "int8" else [])
+        for name in names:
+            x = getattr(pages, name)
+            if not self.by_address:
+                check_elements(name, span(x))
+            self.arguments[name] = dot._flat(x)
+            place, count = Meta[name.upper()], {"k": 3, "v": 3, "table": 1}.get(name, 2)
+            meta[place:place + count] = [stride // x.itemsize for stride in x.strides[:count]]
+
+    def _outputs(self):
+        Meta = self.Meta
+        super()._outputs()
+        at = Meta.MERGE + self.Merge.O
+        self.meta_host[at:at + 3] = self.out_strides
+        self.arguments["out"], self.arguments["lse"] = self.out_argument, self.lse_argument
+
+    def _memory(self):
+        from aat.kernels.attention_decode import scratch_elements
+        from aat.kernels.attention_merge import padded
+
+        problem, session, config = self.problem, self.session, self.config
+        number = np.dtype(np.float64 if problem.dtype == "f64" else np.float32)
+        width = config.lane_width // 2 if problem.dtype == "f64" else config.lane_width
+        rows_at_once = problem.group * self.queries
+        self.blocks = -(-rows_at_once // min(config.lane_vectors, width))
+        self.serial = problem.B * problem.Hk * problem.Lk * self.blocks <= SERIAL_KEYS
+        self.programs = 1 if self.serial else min(session.threads, problem.B * problem.Hk * self.parts)
+        rows = problem.B * problem.Hq * self.queries
+        each = scratch_elements(config, specify(problem, pages=self.pages), width, self.blocks)
+        arguments = self.arguments
+        arguments["scratch"] = session.empty(self.programs * each, number)
+        arguments["parts_a"] = session.empty(self.parts * rows * padded(width, problem.Dv), number)
+        arguments["parts_m"], arguments["parts_l"] = (session.empty(self.parts * rows, number) for _ in range(2))
+        if self.by_address:
+            self._addresses()
+
+    def _addresses(self):
+        from aat.kernels.attention_decode import ADDRESSED
+
+        merged = [f"parts_{letter}" for letter in "aml"] + ["out", "lse"]
+        for place, names in ((self.Meta.ADDRESSES, ADDRESSED), (self.Meta.MERGE + self.Merge.A_ADDRESS, merged)):
+            found = [self.arguments.get(name) for name in names]
+            addresses = [0 if x is None else x.__array_interface__["data"][0] for x in found]
+            self.meta_host[place:place + 2 * len(names)] = np.array(addresses, np.uint64).view(np.int32)
+
+    @property
+    def nonfinite(self):
+        """Whether the last `go` left a result that is not finite."""
+        return bool(self.meta_host[self.Meta.MERGE + self.Merge.NONFINITE])
+
+    def go(self, careful):
+        """Launch for every block of queries, and wait until `meta` is back on the host."""
+        from aat.kernels.attention_decode import build
+        from aat.kernels.lanes import columns_for
+
+        problem, session, Meta, meta = self.problem, self.session, self.Meta, self.meta_host
+        spec = specify(problem, careful, self.pages)
+
+        def make():
+            columns = columns_for(session.backend, self.config.lane_width, problem.dtype, session.intrinsics)
+            return build(columns, self.config, spec, self.serial)
+
+        kernel = session.kernel((self.name, problem.dtype, self.config, spec, self.serial), make)
+        meta[Meta.VISITED], meta[Meta.FULL], meta[Meta.MERGE + self.Merge.NONFINITE] = 0, 0, 0
+        before, after = self._arrays(DIRECT), () if self.by_address else self._arrays(INDEXED)
+        for first in range(0, problem.Lq, self.queries):
+            self._turn_to(first, min(self.queries, problem.Lq - first))
+            with session.launching():
+                kernel(*before, meta, problem.scale, problem.softcap or 1.0, self.programs, *after)
+
+    def _turn_to(self, first, count):
+        """Describe the launch for `count` queries of each head from `first` on."""
+        Meta, Merge, problem, meta = self.Meta, self.Merge, self.problem, self.meta_host
+        meta[Meta.TASK], meta[Meta.TASKS] = 0, problem.B * problem.Hk * self.parts
+        meta[Meta.QUERIES], meta[Meta.FIRST] = count, first
+        width = self.config.lane_width // 2 if problem.dtype == "f64" else self.config.lane_width
+        meta[Meta.BLOCKS] = -(-problem.group * count // min(self.config.lane_vectors, width))
+        merge = meta[Meta.MERGE:Meta.MERGE + Merge.SIZE]
+        merge[Merge.ROWS], merge[Merge.PARTS], merge[Merge.HEADS] = problem.B * problem.Hq * count, self.parts, problem.Hq
+        merge[Merge.QUERIES], merge[Merge.FIRST], merge[Merge.ALL_QUERIES] = count, first, problem.Lq
+
+    def _arrays(self, names):
+        """Arguments of the kernel by name; 0 stands for one that it is compiled without."""
+        given = [self.arguments.get(name) for name in names]
+        return [0 if x is None else x for x in given]
+
+    def _counts(self):
+        """What the kernel counted, in groups of keys of a KV head and all rows that a launch takes."""
+        problem, config, Meta = self.problem, self.config, self.Meta
+        total = problem.B * problem.Hk * -(-problem.Lq // self.queries) * -(-problem.Lk // config.keys_per_group)
+        if total < 2**32:
+            visited, full = self.meta_host[[Meta.VISITED, Meta.FULL]].view(np.uint32).tolist()
+            counts = {"visited": visited, "full": full, "total": total}
+        else:
+            counts = _counted_by_host(problem, config)
+        return counts | {"multiply_adds": _multiply_adds(problem, config, counts["visited"])}
+
+
+def _multiply_adds(problem, config, visited):
+    rows = problem.group * queries_at_once(problem, config)
+    return visited * config.keys_per_group * rows * (problem.D + problem.Dv)
+
+
+def _counted_by_host(problem, config):
+    keys = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+    return count_groups(config, problem.dtype, problem.q_offset, keys, problem.Hk, problem.Lq, problem.Lk,
+                        problem.left, problem.right, rows=queries_at_once(problem, config))
