@@ -108,7 +108,7 @@ def execute(call, kind=None):
         seconds = time.perf_counter() - start
     if backend == "reference" and call.return_info:
         result.counts["pairs"] = pairs_in_bounds(problem)
-    return result, _info(problem, result, backend, reason, device, parts, seconds)
+    return result, account(problem, result, backend, reason, device, parts, seconds)
 
 
 def _stored(problem, out):
@@ -184,7 +184,8 @@ def obstacles(problem, config, backend, limits):
     return reasons
 
 
-def _info(problem, result, backend, reason, device, parts, seconds):
+def account(problem, result, backend, reason, device, parts, seconds):
+    """The Info of a call."""
     tiles = {name: count for name, count in result.counts.items() if name in ("visited", "full", "total")}
     pairs = result.counts.get("pairs", 0)
     return Info(backend=backend, config=result.config, seconds=seconds,

@@ -1,8 +1,8 @@
 """Exact attention for few queries and many keys: every key and value is read from memory once.
 
-A lane is a column. All rows that share a KV head (its query heads times their queries) go through the keys together, a
-part of the keys is a task of its own, and kernels/attention_merge.py joins the parts. Keys and values may stand in pages
-and may be int8 with a scale each; docs/kernels/attention_decode.md derives the sizes.
+A lane is a column. All rows that share a KV head (its query heads times their queries) go through the keys together,
+a part of the keys is a task of its own, and kernels/attention_merge.py joins the parts. Keys and values may stand in
+pages and may be int8 with a scale each; docs/kernels/attention_decode.md derives the sizes.
 """
 from dataclasses import dataclass
 
@@ -200,7 +200,8 @@ def build(columns, config, spec, serial=False):
                  parts_m: NUMBERS, parts_l: NUMBERS, table: TABLE, k_scales: SCALES, v_scales: SCALES):
         ti.loop_config(block_dim=1, serialize=serial)
         for n in range(programs):
-            work(q, k, v, mask, bias, scratch, parts_a, parts_m, parts_l, table, k_scales, v_scales, meta, scale, softcap, n)
+            work(q, k, v, mask, bias, scratch, parts_a, parts_m, parts_l, table, k_scales, v_scales, meta, scale,
+                 softcap, n)
         ti.loop_config(block_dim=1, serialize=serial)
         for n in range(programs):
             merge(parts_a, parts_m, parts_l, out, lse, sinks, meta, n, programs)

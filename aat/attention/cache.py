@@ -3,18 +3,20 @@
 The object that callers hold. It stands above `aat.functional`, by which it attends.
 """
 
+import time
 from dataclasses import replace
 
 import numpy as np
 
 from aat.arrays import STORAGE, Taken, round_into, take_float, widen
-from aat.attention import arguments, int8
+from aat.attention import arguments, decode, int8
 from aat.attention import cache_checks as checks
 from aat.attention.paged import PagedKV, PageTable, aligned
 from aat.attention.positions import LIMIT, is_integer, told
+from aat.backends import select
 from aat.backends.select import lock
 from aat.errors import value_error
-from aat.functional import answer, execute
+from aat.functional import account, answer, execute, where
 
 DTYPES = {name: STORAGE[name] for name in ("f32", "f16", "bf16")} | {"int8": np.dtype(np.int8)}
 
@@ -369,10 +371,13 @@ class KVCache:
 def _attend(call, pages):
     """(Result, Info) of a checked call over a PagedKV: the one place that reads its rows.
 
-    `call.problem` is complete but for k and v, which have shapes and no memory. Here they are gathered, in
-    float32 and as large as what is kept; a kernel that reads pages in place takes the place of this body.
+    `call.problem` is complete but for k and v, which have shapes and no memory. Few queries on the CPU read the pages
+    where they are; others get them gathered, in float32 and as large as what is kept.
     """
     given = call.problem
+    backend, reason = where(call)
+    if backend == "cpu" and given.rows and given.Lk and given.Lq <= decode.QUERIES and given.dtype != "f64":
+        return _in_place(given, pages, backend, reason)
     narrow = given.dtype != "f32"
     k, v = pages.gather()
     problem = replace(given, q=widen(given.q), k=k, v=v, dtype="f32", out=None if narrow else given.out)
@@ -381,3 +386,11 @@ def _attend(call, pages):
         out = np.empty(result.out.shape, STORAGE[given.dtype]) if given.out is None else given.out
         result.out = round_into(out, result.out)
     return result, info
+
+
+def _in_place(problem, pages, backend, reason):
+    start = time.perf_counter()
+    with select.use(backend) as session:
+        result = decode.run(problem, session, None, pages)
+        device = session.device.name
+    return result, account(problem, result, backend, reason, device, 1, time.perf_counter() - start)

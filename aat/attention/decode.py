@@ -1,10 +1,11 @@
-"""How does attention of few queries run on a session? A Problem becomes the arguments of kernels/attention_decode.py."""
+"""How does attention of few queries run on a session? A Problem becomes arguments of kernels/attention_decode.py."""
 
 import numpy as np
 
 from aat.arrays import span
 from aat.attention import dot
 from aat.backends.memory import check_elements
+from aat.backends.relaunch import Relaunch
 from aat.errors import BackendError
 from aat.tiling.base import TileConfig, count_groups
 
@@ -48,23 +49,33 @@ def specify(problem, careful=False, pages=None):
 
     bias_type = "f32" if problem.bias is None else dot._stored(problem.bias)
     return Spec(d=problem.D, dv=problem.Dv, dtype=problem.dtype, kv_type=kv_type, page_size=page_size,
-                mask=problem.mask is not None, bias=problem.bias is not None, bias_type=bias_type, softcap=problem.softcap is not None,
-                sinks=problem.sinks is not None, lse=problem.return_lse, careful=careful)
+                mask=problem.mask is not None, bias=problem.bias is not None, bias_type=bias_type,
+                softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
+                careful=careful)
 
 
 def run(problem, session, config=None, pages=None):
     """Launch the kernel for a Problem; as `aat.attention.dot.run`.
 
-    With `pages`, an object as `aat.attention.paged.PagedKV` (k, v, table, k_scales, v_scales, page_size, dtype), keys and
-    values are read there in place, and k and v of the problem, which is not "f64", are nothing but shapes.
+    With `pages`, an object as `aat.attention.paged.PagedKV` (k, v, table, k_scales, v_scales, page_size, dtype), keys
+    and values are read there in place, and k and v of the problem, which is not "f64", are nothing but shapes.
     """
     chosen = choose(problem, session, config)
     with session.scope():
         launch = _Launch(problem, session, chosen, pages)
         launch.go(careful=False)
-        if launch.nonfinite:
+        if launch.nonfinite():
             launch.go(careful=True)
         return launch.result()
+
+
+def repeatable(problem, session, config=None):
+    """As `aat.attention.dot.repeatable`: the launch of a call without further arrays, in one turn, by addresses."""
+    launch = _Launch(problem, session, choose(problem, session, config), empty=session.standing)
+    if not launch.by_address or launch.queries < problem.Lq:
+        return None
+    launch.forget()
+    return launch
 
 
 class _Launch(dot._Launch):
@@ -72,12 +83,13 @@ class _Launch(dot._Launch):
 
     name = "attention_decode"
 
-    def __init__(self, problem, session, config, pages=None):
+    def __init__(self, problem, session, config, pages=None, empty=None):
         from aat.kernels.attention_decode import Meta
         from aat.kernels.attention_merge import Merge
 
         self.Meta, self.Merge, self.problem, self.session, self.config = Meta, Merge, problem, session, config
         self.pages = pages
+        self._empty = empty or (lambda purpose, n, dtype: session.empty(n, dtype))
         self.on_cpu = session.backend == "cpu"
         self.by_address = session.intrinsics
         self.meta_host = np.zeros(Meta.BATCH + 2 * problem.B, np.int32)
@@ -85,7 +97,7 @@ class _Launch(dot._Launch):
         self._describe()
         self._inputs()
         self._outputs()
-        self._memory()
+        self._take_memory()
 
     def _describe(self):
         from aat.kernels.parts.queries import FAR
@@ -143,7 +155,7 @@ class _Launch(dot._Launch):
         self.meta_host[at:at + 3] = self.out_strides
         self.arguments["out"], self.arguments["lse"] = self.out_argument, self.lse_argument
 
-    def _memory(self):
+    def _take_memory(self):
         from aat.kernels.attention_decode import scratch_elements
         from aat.kernels.attention_merge import padded
 
@@ -157,9 +169,10 @@ class _Launch(dot._Launch):
         rows = problem.B * problem.Hq * self.queries
         each = scratch_elements(config, specify(problem, pages=self.pages), width, self.blocks)
         arguments = self.arguments
-        arguments["scratch"] = session.empty(self.programs * each, number)
-        arguments["parts_a"] = session.empty(self.parts * rows * padded(width, problem.Dv), number)
-        arguments["parts_m"], arguments["parts_l"] = (session.empty(self.parts * rows, number) for _ in range(2))
+        arguments["scratch"] = self._empty("scratch", self.programs * each, number)
+        arguments["parts_a"] = self._empty("parts_a", self.parts * rows * padded(width, problem.Dv), number)
+        for name in ("parts_m", "parts_l"):
+            arguments[name] = self._empty(name, self.parts * rows, number)
         if self.by_address:
             self._addresses()
 
@@ -172,30 +185,61 @@ class _Launch(dot._Launch):
             addresses = [0 if x is None else x.__array_interface__["data"][0] for x in found]
             self.meta_host[place:place + 2 * len(names)] = np.array(addresses, np.uint64).view(np.int32)
 
-    @property
     def nonfinite(self):
-        """Whether the last `go` left a result that is not finite."""
+        """Whether the last launch left a result that is not finite."""
         return bool(self.meta_host[self.Meta.MERGE + self.Merge.NONFINITE])
 
     def go(self, careful):
         """Launch for every block of queries, and wait until `meta` is back on the host."""
-        from aat.kernels.attention_decode import build
-        from aat.kernels.lanes import columns_for
 
-        problem, session, Meta, meta = self.problem, self.session, self.Meta, self.meta_host
-        spec = specify(problem, careful, self.pages)
-
-        def make():
-            columns = columns_for(session.backend, self.config.lane_width, problem.dtype, session.intrinsics)
-            return build(columns, self.config, spec, self.serial)
-
-        kernel = session.kernel((self.name, problem.dtype, self.config, spec, self.serial), make)
-        meta[Meta.VISITED], meta[Meta.FULL], meta[Meta.MERGE + self.Merge.NONFINITE] = 0, 0, 0
+        problem, session = self.problem, self.session
+        kernel = self._kernel(careful)
+        self._restart()
         before, after = self._arrays(DIRECT), () if self.by_address else self._arrays(INDEXED)
         for first in range(0, problem.Lq, self.queries):
             self._turn_to(first, min(self.queries, problem.Lq - first))
             with session.launching():
-                kernel(*before, meta, problem.scale, problem.softcap or 1.0, self.programs, *after)
+                kernel(*before, self.meta_host, problem.scale, problem.softcap or 1.0, self.programs, *after)
+
+    def _kernel(self, careful):
+        from aat.kernels.attention_decode import build
+        from aat.kernels.lanes import columns_for
+
+        session, dtype = self.session, self.problem.dtype
+        spec = specify(self.problem, careful, self.pages)
+
+        def make():
+            columns = columns_for(session.backend, self.config.lane_width, dtype, session.intrinsics)
+            return build(columns, self.config, spec, self.serial)
+
+        return session.kernel((self.name, dtype, self.config, spec, self.serial), make)
+
+    def _restart(self):
+        Meta, meta = self.Meta, self.meta_host
+        meta[Meta.TASK], meta[Meta.VISITED], meta[Meta.FULL] = 0, 0, 0
+        meta[Meta.MERGE + self.Merge.NONFINITE] = 0
+
+    def forget(self):
+        """Let go of the call's arrays: the kernel finds them by the addresses in `meta`."""
+        problem = self.problem
+        self._turn_to(0, problem.Lq)
+        scale, softcap = problem.scale, problem.softcap or 1.0
+        self.relaunch = Relaunch(self._kernel(False), (0, 0, 0, self.meta_host, scale, softcap, self.programs))
+        self.standing = [self.arguments[name] for name in ("scratch", "parts_a", "parts_m", "parts_l")]
+        for name in ("problem", "arguments", "out", "out_argument", "lse", "lse_argument"):
+            delattr(self, name)
+
+    def again(self, q, k, v, out, lse):
+        """What `forget` left, on other arrays, given by their addresses."""
+        from aat.kernels.attention_decode import ADDRESSED
+
+        places = [self.Meta.ADDRESSES + 2 * ADDRESSED.index(name) for name in "qkv"]
+        merge = self.Meta.MERGE + self.Merge.A_ADDRESS
+        for at, address in zip((*places, merge + 6, merge + 8), (q, k, v, out, lse), strict=True):
+            self.meta_host[at:at + 2].view(np.uint64)[0] = address
+        self._restart()
+        with self.session.launching():
+            self.relaunch.go()
 
     def _turn_to(self, first, count):
         """Describe the launch for `count` queries of each head from `first` on."""
@@ -205,7 +249,8 @@ class _Launch(dot._Launch):
         width = self.config.lane_width // 2 if problem.dtype == "f64" else self.config.lane_width
         meta[Meta.BLOCKS] = -(-problem.group * count // min(self.config.lane_vectors, width))
         merge = meta[Meta.MERGE:Meta.MERGE + Merge.SIZE]
-        merge[Merge.ROWS], merge[Merge.PARTS], merge[Merge.HEADS] = problem.B * problem.Hq * count, self.parts, problem.Hq
+        merge[Merge.ROWS] = problem.B * problem.Hq * count
+        merge[Merge.PARTS], merge[Merge.HEADS] = self.parts, problem.Hq
         merge[Merge.QUERIES], merge[Merge.FIRST], merge[Merge.ALL_QUERIES] = count, first, problem.Lq
 
     def _arrays(self, names):

@@ -72,9 +72,15 @@ def repeatable(problem, session, config=None):
     arrays = (problem.q, problem.k, problem.v)
     if not (session.backend == "cpu" and session.intrinsics and free_launch()):
         return None
+    from aat.attention import decode
+
+    if any(x is not None for x in further) or not all(_in_place(x, True) for x in arrays):
+        return None
+    if decode.suits(problem, session, config):
+        return decode.repeatable(problem, session, config)
     chosen = choose(problem, session, config, tune=False)
     narrow = chosen.rows_per_program(problem.dtype) // chosen.lane_vectors > min(problem.D, problem.Dv)
-    if narrow or any(x is not None for x in further) or not all(_in_place(x, True) for x in arrays):
+    if narrow:
         return None
     launch = _Launch(problem, session, chosen)
     launch.prepare(False, session.standing)

@@ -15,10 +15,9 @@ import time
 
 def _processor_reader():
     """A function that tells the calling thread's processor, or None where the system does not tell."""
-    library = ctypes.PyDLL(None) if os.name == "posix" else None
-    if not hasattr(os, "sched_setaffinity") or not hasattr(library, "sched_getcpu"):
+    if not hasattr(os, "sched_setaffinity"):
         return None
-    return library.sched_getcpu
+    return getattr(ctypes.PyDLL(None), "sched_getcpu", None)
 
 
 _processor = _processor_reader()

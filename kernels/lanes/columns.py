@@ -1,7 +1,7 @@
 """Lanes over columns: neighbours in memory side by side, for kernels with fewer queries than a vector has lanes.
 
-The lanes of `lanes_for` hold queries; here the same lane type holds neighbouring columns of a row of K, V or the result.
-A row is read as vectors, and sums over columns cross lanes at the end: `total_by_lane` takes as many partial sums as
+The lanes of `lanes_for` hold queries; here the same lane type holds neighbouring columns of a row of K, V or the
+result. A row is read as vectors, and sums over columns cross lanes at the end: `total_by_lane` takes as many partial sums as
 there are lanes and leaves one total in each.
 """
 import taichi as ti
@@ -70,7 +70,7 @@ class Addressed(Traced):
 
     @inline
     def prefetch(self, handle, first, last, near):
-        """Ask for the lines that begin with the elements first to last - 1, into the first cache or (far) the second."""
+        """Ask for the lines that begin with elements first to last - 1, into the first cache or (far) the second."""
         size = SIZES[self.dtype]
         for i in range(-(-first * size // 64) * 64, last * size, 64):
             self._call("prefetch_1" if near else "prefetch_2", handle, i)

@@ -1,7 +1,7 @@
 """LLVM IR of the lane intrinsics that read and write memory by 64-bit address, and of those that cross lanes.
 
-`generate.source` joins them to the arithmetic; the two files are one generator in two parts. A lane of a loaded vector is
-a column: neighbours in memory, of any element type, at any address that is a multiple of the element's size.
+`generate.table` joins them to the arithmetic; the two files are one generator in two parts. A lane of a loaded vector
+is a column: neighbours in memory, of any element type, at any address that is a multiple of the element's size.
 """
 # name: (LLVM type, bytes, the lane scalars that it is converted to)
 ELEMENTS = {"f32": ("float", 4, ("float",)), "f16": ("half", 2, ("float",)), "bf16": ("i16", 2, ("float",)),
