@@ -13,6 +13,7 @@ EPILOG = """\
 examples:
   aat bench                                  the cases of the table marked "bench", on the backend that "auto" takes
   aat bench dense-2048 decode-4096           these two
+  aat bench --tag grid --peers all           lengths by head sizes
   aat bench --peers all --seconds 3          beside PyTorch, onnxruntime, OpenVINO and NumPy, as far as installed
   aat bench --list                           the names of all cases
 
@@ -30,6 +31,7 @@ def parser():
     p = argparse.ArgumentParser(prog="aat bench", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG,
                                 description="Check cases against the reference, time them, and append the records.")
     p.add_argument("cases", nargs="*", metavar="CASE", help='names of cases (default: all marked "bench")')
+    p.add_argument("--tag", default="bench", help='where none is named, all of this tag: "bench" (default), "grid"')
     p.add_argument("--backend", default="auto", choices=BACKENDS, help="where to run (default: auto)")
     p.add_argument("--peers", default="none", metavar="LIST",
                    help="all, none (default), or some of torch,onnxruntime,openvino,numpy")
@@ -73,7 +75,9 @@ class _Bench:
         self.given = given
         if not given.seconds > 0:
             raise BadInput(f"--seconds: expected more than 0, got {given.seconds:g}")
-        self.cases = [cases.by_name(name) for name in given.cases] or cases.tagged("bench")
+        self.cases = [cases.by_name(name) for name in given.cases] or cases.tagged(given.tag)
+        if not self.cases:
+            raise BadInput(f"--tag: expected small, full, bench, grid or adversarial, got {given.tag!r}")
         self.peers = _peers(given.peers)
         self.backend = select.resolve(given.backend)[0]
         found = select.get(self.backend).probe()

@@ -6,6 +6,7 @@ A Case is a name, sizes, a dtype, options and a recipe for the data; `make(case)
     small        runs in seconds on a software Vulkan device: D and Dv of 16 (a few others), short sequences
     full         CPU and real GPUs only
     bench        timed; checked too, but large for a test
+    grid         timed on demand: lengths by head sizes
     adversarial  aims at one failure: poison, extremes, empty rows
 """
 from dataclasses import dataclass, field
@@ -185,7 +186,9 @@ def _bench():
     yield _case(s, "gqa-2048", 2048, 2048, Hq=16, Hk=4, D=64, causal=True)
     yield _case(s, "prefill-256-of-2304", 256, 2304, Hq=16, Hk=4, D=64, causal="lower_right")
     yield _case(s, "odd-1021x1531", 1021, 1531, Hq=8, D=111)
-    yield _case(s, "decode-8192-128", 1, 8192, Hq=32, Hk=8, D=128)
+    yield _case(s, "call-64", 64, 64, Hq=8, D=64)
+    for keys in (4096, 8192, 16384):
+        yield _case(s, f"decode-{keys}-128", 1, keys, Hq=32, Hk=8, D=128)
     yield _case(s, "decode-4096", 1, 4096, B=8, Hq=16, Hk=4, D=64)
     yield _case(s, "mask-1024", 1024, 1024, B=2, Hq=8, D=64, mask="b1qk")
     yield _case(s, "f16-2048", 2048, 2048, Hq=8, D=64, dtype="f16")
@@ -194,9 +197,20 @@ def _bench():
                 kv_lens=(256, 201, 14, 33, 90, 128, 77, 250, 5, 61, 180, 143, 22, 110, 64, 199))
 
 
+def _grid():
+    """Prefill over lengths and head sizes: `aat bench --tag grid`."""
+    for S in (128, 512, 2048):
+        for D in (32, 64, 128, 256):
+            yield _case("grid", f"grid-{S}-{D}", S, S, Hq=8, D=D)
+            yield _case("grid", f"grid-{S}-{D}-causal", S, S, Hq=8, D=D, causal=True)
+    yield _case("grid", "grid-8192-64", 8192, 8192, Hq=2, D=64)
+    yield _case("grid", "grid-8192-64-causal", 8192, 8192, Hq=2, D=64, causal=True)
+    yield _case("grid", "grid-16384-64-window", 16384, 16384, Hq=2, D=64, causal=True, window=(256, None))
+
+
 def _table():
     table = {}
-    for case in (*_small(), *_full(), *_bench()):
+    for case in (*_small(), *_full(), *_bench(), *_grid()):
         if case.name in table:
             raise ValueError(f"cases: two cases are called {case.name!r}; names must be unique")
         table[case.name] = case

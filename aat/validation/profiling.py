@@ -134,12 +134,14 @@ class Recorder:
 def hooks():
     """(owner, attribute, phase) of every step that is timed."""
     from aat import functional
-    from aat.attention import arguments, dot
+    from aat.attention import arguments, decode, dot
 
-    launch = dot._Launch
+    launch, few = dot._Launch, decode._Launch
     return ((arguments, "check", "argument checks"),
             (launch, "_describe", "packing, upload"), (launch, "_inputs", "packing, upload"),
             (launch, "_outputs", "packing, upload"), (launch, "_memory", "launch"), (launch, "go", "launch"),
+            (few, "_describe", "packing, upload"), (few, "_inputs", "packing, upload"),
+            (few, "_take_memory", "launch"), (few, "go", "launch"),
             (launch, "result", "copy back"), (functional, "_stored", "copy back"))
 
 
@@ -178,19 +180,25 @@ def hooked(recorder, session):
 @contextlib.contextmanager
 def without_tasks():
     """Launches inside find no task: what they take is the cost of a launch."""
-    from aat.attention import dot
+    from aat.attention import decode, dot
 
-    describe = dot._Launch._describe
+    describe, turn_to = dot._Launch._describe, decode._Launch._turn_to
 
     def emptied(launch):
         describe(launch)
         launch.meta_host[launch.Meta.TASKS] = 0
 
+    def turned(launch, *queries):
+        turn_to(launch, *queries)
+        launch.meta_host[launch.Meta.TASKS] = 0
+
     dot._Launch._describe = emptied  # type: ignore[method-assign]
+    decode._Launch._turn_to = turned  # type: ignore[method-assign]
     try:
         yield
     finally:
         dot._Launch._describe = describe  # type: ignore[method-assign]
+        decode._Launch._turn_to = turn_to  # type: ignore[method-assign]
 
 
 def profile(case, backend="auto", *, seconds=3.0, clock=time.perf_counter, peaks=None):

@@ -1,8 +1,8 @@
 """Lanes over columns: neighbours in memory side by side, for kernels with fewer queries than a vector has lanes.
 
 The lanes of `lanes_for` hold queries; here the same lane type holds neighbouring columns of a row of K, V or the
-result. A row is read as vectors, and sums over columns cross lanes at the end: `total_by_lane` takes as many partial sums as
-there are lanes and leaves one total in each.
+result. A row is read as vectors, and sums over columns cross lanes at the end: `total_by_lane` takes as many partial
+sums as there are lanes and leaves one total in each.
 """
 import taichi as ti
 from aat.kernels.lanes.base import Traced, assign, decode, element, encode, inline, local
