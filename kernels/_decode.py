@@ -4,6 +4,7 @@ from enum import IntEnum
 import taichi as ti
 from aat.kernels.attention_merge import Merge, padded
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Traced, assign, element, inline, local
+from aat.kernels.parts.queries import PROGRAM
 
 NEAR = 4               # keys from the one in work to the one that is asked into the first cache
 
@@ -12,8 +13,7 @@ class Meta(IntEnum):
     """Places in the i32 array that describes a launch; keys[b] and q_offset[b] follow from BATCH on, in turn."""
 
     TASK = 0           # next task (CPU)
-    VISITED = 1        # groups of keys visited
-    FULL = 2           # of those, groups that every row sees whole
+    COUNTS = 1         # where a program's counts stand (Counts): PROGRAM places each by address, one for all by index
     TASKS = 3
     HEADS = 4          # KV heads
     GROUP = 5          # query heads of each
@@ -38,7 +38,7 @@ class Meta(IntEnum):
 
 
 # Arrays that travel as addresses on the CPU, in this order from Meta.ADDRESSES on; the merge has its own.
-ADDRESSED = ("q", "k", "v", "scratch", "table", "k_scales", "v_scales")
+ADDRESSED = ("q", "k", "v", "scratch", "table", "k_scales", "v_scales", "meta")
 
 
 class Task(Traced):
@@ -155,6 +155,31 @@ class Assembly(Traced):
     @inline
     def task(self, meta, task):
         return Task(self.config, meta, task)
+
+    @inline
+    def counts(self, meta, number):
+        """Where a program counts."""
+        place = local(element(meta, Meta.COUNTS))
+        return local(place + PROGRAM * number) if self.C.by_address else place
+
+    @inline
+    def add_count(self, meta, at, value):
+        """Add to the program's own counter, or in one step to that of all."""
+        if self.C.by_address:
+            self.C.lanes.add_count(meta, at, value)
+        else:
+            ti.atomic_add(element(meta, at), value)
+
+    @inline
+    def address(self, meta):
+        return self.C.lanes.address(meta, Meta.ADDRESSES + 2 * ADDRESSED.index("meta"))
+
+    @inline
+    def next_task(self, meta, address):
+        """The next task from the counter; a serial loop of Taichi's would not take it in one step."""
+        if self.C.by_address:
+            return self.C.lanes.next_task(meta, Meta.TASK, address, 0, 0)
+        return local(ti.atomic_add(element(meta, Meta.TASK), 1))
 
     @inline
     def part(self, letter, array, meta):

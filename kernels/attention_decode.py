@@ -11,6 +11,7 @@ from aat.kernels import attention_merge
 from aat.kernels._decode import ADDRESSED, Assembly, Meta
 from aat.kernels.attention_merge import MergeSpec, padded
 from aat.kernels.lanes.base import NEGATIVE_INFINITY
+from aat.kernels.parts.queries import Counts
 
 __all__ = ["ADDRESSED", "Meta", "Spec", "build", "scratch_elements"]
 
@@ -64,7 +65,10 @@ def program(columns, config, spec):
         A, M, P = asm.part("A", parts_a, meta), asm.part("M", parts_m, meta), asm.part("L", parts_l, meta)
         blocks = meta[Meta.BLOCKS]
         q_at, a_at, s_at, m_at, l_at, shrink_at = asm.layout(S, meta, number, blocks)
-        task = ti.atomic_add(meta[Meta.TASK], 1)
+        rules = C.lanes.enter()
+        address = asm.address(meta)
+        counts = asm.counts(meta, number)
+        task = asm.next_task(meta, address)
         while task < meta[Meta.TASKS]:
             x = asm.task(meta, task)
             K, V = asm.rows_of("k", k, meta, x), asm.rows_of("v", v, meta, x)
@@ -158,17 +162,18 @@ def program(columns, config, spec):
                 M.put_number(M.at(x.parts_row + r), 0, S.number(m_at, at))
                 P.put_number(P.at(x.parts_row + r), 0, S.number(l_at, at))
                 asm.put_row(S, S.step(a_at, r * DV), A, A.at(C.long(x.parts_row + r) * DV))
-            ti.atomic_add(meta[Meta.VISITED], visited)
-            ti.atomic_add(meta[Meta.FULL], whole)
-            task = ti.atomic_add(meta[Meta.TASK], 1)
+            asm.add_count(meta, counts + Counts.VISITED, visited)
+            asm.add_count(meta, counts + Counts.FULL, whole)
+            task = asm.next_task(meta, address)
+        C.lanes.publish(meta, counts + Counts.FINISHED, address)
+        C.lanes.leave(rules)
 
     return work
 
 
-def build(columns, config, spec, serial=False):
-    """The kernel for a lane type, tile sizes and features; `serial` runs its one program in the calling thread.
-
-    Where arrays travel by address, they are no arguments: each costs a launch several microseconds.
+def build(columns, config, spec):
+    """The kernels for a lane type, tile sizes and features: (parts, merge), each of one program on the calling thread
+    (aat.backends.team). Without addresses it is one kernel with all programs, and None.
     """
     work = program(columns, config, spec)
     merge = attention_merge.rows(columns, MergeSpec(spec.dv, spec.dtype, spec.lse, spec.sinks), Meta.MERGE)
@@ -178,16 +183,21 @@ def build(columns, config, spec, serial=False):
     SINKS = ti.types.ndarray(NUMBER, 1) if spec.sinks else ti.template()
 
     @ti.kernel
-    def by_address(mask: MASK, bias: BIAS, sinks: SINKS, meta: INTS, scale: NUMBER, softcap: NUMBER, programs: ti.i32):
-        ti.loop_config(block_dim=1, serialize=serial)
-        for n in range(programs):
+    def by_address(mask: MASK, bias: BIAS, meta: INTS, scale: NUMBER, softcap: NUMBER, number: ti.i32):
+        ti.loop_config(serialize=True)
+        for n in range(number, number + 1):
             work(0, 0, 0, mask, bias, 0, 0, 0, 0, 0, 0, 0, meta, scale, softcap, n)
-        ti.loop_config(block_dim=1, serialize=serial)
-        for n in range(programs):
-            merge(0, 0, 0, 0, 0, sinks, meta, n, programs)
+
+    @ti.kernel
+    def join(sinks: SINKS, meta: INTS):
+        ti.loop_config(serialize=True)
+        for n in range(1):
+            rules = columns.lanes.enter()
+            merge(0, 0, 0, 0, 0, sinks, meta, n, 1)
+            columns.lanes.leave(rules)
 
     if columns.by_address:
-        return by_address
+        return by_address, join
     array = columns.array
     LSE = array(columns.lanes.scalar_name) if spec.lse else ti.template()
     TABLE = array("i32") if spec.page_size else ti.template()
@@ -198,12 +208,12 @@ def build(columns, config, spec, serial=False):
     def by_index(mask: MASK, bias: BIAS, sinks: SINKS, meta: INTS, scale: NUMBER, softcap: NUMBER, programs: ti.i32,
                  q: ELEMENTS, k: KV, v: KV, out: ELEMENTS, lse: LSE, scratch: NUMBERS, parts_a: NUMBERS,
                  parts_m: NUMBERS, parts_l: NUMBERS, table: TABLE, k_scales: SCALES, v_scales: SCALES):
-        ti.loop_config(block_dim=1, serialize=serial)
+        ti.loop_config(block_dim=1)
         for n in range(programs):
             work(q, k, v, mask, bias, scratch, parts_a, parts_m, parts_l, table, k_scales, v_scales, meta, scale,
                  softcap, n)
-        ti.loop_config(block_dim=1, serialize=serial)
+        ti.loop_config(block_dim=1)
         for n in range(programs):
             merge(parts_a, parts_m, parts_l, out, lse, sinks, meta, n, programs)
 
-    return by_index
+    return by_index, None

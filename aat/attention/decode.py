@@ -1,5 +1,7 @@
 """How does attention of few queries run on a session? A Problem becomes arguments of kernels/attention_decode.py."""
 
+import struct
+
 import numpy as np
 
 from aat.arrays import span
@@ -12,8 +14,9 @@ from aat.tiling.base import TileConfig, count_groups
 QUERIES = 16                 # a longer block of queries pays for attention_forward
 ROWS = 64                    # rows of a KV head that a launch takes together; their sums stay in the second cache
 PARTS_BYTES = 64 << 20       # scratch of the parts
-SERIAL_KEYS = 2000           # keys times blocks of rows that take less time than waking another thread does
+ALONE = 2000                 # keys times blocks of rows that take less time than waking another thread does
 KV_TYPES = {"f32": "f32", "f16": "f16", "bf16": "bf16", "int8": "i8"}
+_INPUTS, _OUTPUTS = struct.Struct("=3Q"), struct.Struct("=2Q")
 DIRECT = ("mask", "bias", "sinks")
 INDEXED = ("q", "k", "v", "out", "lse", "scratch", "parts_a", "parts_m", "parts_l", "table", "k_scales", "v_scales")
 
@@ -92,7 +95,7 @@ class _Launch(dot._Launch):
         self._empty = empty or (lambda purpose, n, dtype: session.empty(n, dtype))
         self.on_cpu = session.backend == "cpu"
         self.by_address = session.intrinsics
-        self.meta_host = np.zeros(Meta.BATCH + 2 * problem.B, np.int32)
+        self._take_meta()
         self.queries = queries_at_once(problem, config)
         self._describe()
         self._inputs()
@@ -107,8 +110,9 @@ class _Launch(dot._Launch):
         meta[Meta.LEFT] = FAR if problem.left is None else problem.left
         meta[Meta.RIGHT] = FAR if problem.right is None else problem.right
         keys = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
-        meta[Meta.BATCH::2] = keys
-        meta[Meta.BATCH + 1::2] = problem.q_offset
+        end = Meta.BATCH + 2 * problem.B
+        meta[Meta.BATCH:end:2] = keys
+        meta[Meta.BATCH + 1:end:2] = problem.q_offset
         # Parts that no row sees are left out; what is left does not depend on where the others end.
         first, last = problem.q_offset.astype(np.int64), problem.q_offset.astype(np.int64) + problem.Lq - 1
         begin = 0 if problem.left is None else np.clip(first - problem.left, 0, keys).min()
@@ -164,8 +168,8 @@ class _Launch(dot._Launch):
         width = config.lane_width // 2 if problem.dtype == "f64" else config.lane_width
         rows_at_once = problem.group * self.queries
         self.blocks = -(-rows_at_once // min(config.lane_vectors, width))
-        self.serial = problem.B * problem.Hk * problem.Lk * self.blocks <= SERIAL_KEYS
-        self.programs = 1 if self.serial else min(session.threads, problem.B * problem.Hk * self.parts)
+        alone = problem.B * problem.Hk * problem.Lk * self.blocks <= ALONE
+        self.programs = 1 if alone else min(session.threads, problem.B * problem.Hk * self.parts)
         rows = problem.B * problem.Hq * self.queries
         each = scratch_elements(config, specify(problem, pages=self.pages), width, self.blocks)
         arguments = self.arguments
@@ -174,6 +178,7 @@ class _Launch(dot._Launch):
         for name in ("parts_m", "parts_l"):
             arguments[name] = self._empty(name, self.parts * rows, number)
         if self.by_address:
+            arguments["meta"] = self.meta_host
             self._addresses()
 
     def _addresses(self):
@@ -193,53 +198,92 @@ class _Launch(dot._Launch):
         """Launch for every block of queries, and wait until `meta` is back on the host."""
 
         problem, session = self.problem, self.session
-        kernel = self._kernel(careful)
+        kernel, _ = self._kernels(careful)
+        if self.by_address:
+            self._share(careful)
         self._restart()
-        before, after = self._arrays(DIRECT), () if self.by_address else self._arrays(INDEXED)
         for first in range(0, problem.Lq, self.queries):
             self._turn_to(first, min(self.queries, problem.Lq - first))
             with session.launching():
-                kernel(*before, self.meta_host, problem.scale, problem.softcap or 1.0, self.programs, *after)
+                if self.by_address:
+                    self._go_by_address()
+                else:
+                    kernel(*self._arrays(DIRECT), self.meta_host, problem.scale, problem.softcap or 1.0, self.programs,
+                           *self._arrays(INDEXED))
 
-    def _kernel(self, careful):
+    def _go_by_address(self):
+        """The parts, by all threads, then the merge."""
+        self.counts[self.Counts.FINISHED::self.step] = 0
+        self.session.team.run(self.goes, self._finished)
+        self.join.go()
+
+    def _finished(self, program):
+        return self.counts[program * self.step + self.Counts.FINISHED]
+
+    def _take_meta(self):
+        from aat.kernels.parts.queries import PROGRAM, Counts
+
+        self.Counts, self.step = Counts, PROGRAM
+        counts = -(-(self.Meta.BATCH + 2 * self.problem.B) // PROGRAM) * PROGRAM
+        self.meta_host = np.zeros(counts + PROGRAM * self.session.threads, np.int32)
+        self.counts = self.meta_host[counts:]
+        self.meta_host[self.Meta.COUNTS] = counts
+
+    def _kernels(self, careful):
         from aat.kernels.attention_decode import build
         from aat.kernels.lanes import columns_for
 
         session, dtype = self.session, self.problem.dtype
         spec = specify(self.problem, careful, self.pages)
+        self.key = (self.name, dtype, self.config, spec)
 
         def make():
             columns = columns_for(session.backend, self.config.lane_width, dtype, session.intrinsics)
-            return build(columns, self.config, spec, self.serial)
+            return build(columns, self.config, spec)
 
-        return session.kernel((self.name, dtype, self.config, spec, self.serial), make)
+        return session.kernel(self.key, make)
+
+    def _share(self, careful):
+        """The launches of each program and of the merge. The first ones, which compile, have nothing to do: two threads
+        may not do that at once."""
+        kernel, join = self._kernels(careful)
+        problem, meta, Meta = self.problem, self.meta_host, self.Meta
+        mask, bias, sinks = self._arrays(DIRECT)
+        arguments = (mask, bias, meta, problem.scale, problem.softcap or 1.0)
+        if self.session.first_launch(self.key):
+            meta[Meta.TASKS] = meta[Meta.MERGE + self.Merge.ROWS] = 0
+            with self.session.launching(counted=False):
+                kernel(*arguments, 0)
+                join(sinks, meta)
+        self.goes = [Relaunch(kernel, (*arguments, program)).go for program in range(self.programs)]
+        self.join = Relaunch(join, (sinks, meta))
 
     def _restart(self):
-        Meta, meta = self.Meta, self.meta_host
-        meta[Meta.TASK], meta[Meta.VISITED], meta[Meta.FULL] = 0, 0, 0
-        meta[Meta.MERGE + self.Merge.NONFINITE] = 0
+        self.counts[:] = 0
+        self.meta_host[self.Meta.MERGE + self.Merge.NONFINITE] = 0
 
     def forget(self):
         """Let go of the call's arrays: the kernel finds them by the addresses in `meta`."""
-        problem = self.problem
-        self._turn_to(0, problem.Lq)
-        scale, softcap = problem.scale, problem.softcap or 1.0
-        self.relaunch = Relaunch(self._kernel(False), (0, 0, 0, self.meta_host, scale, softcap, self.programs))
+        self._share(careful=False)
+        self._turn_to(0, self.problem.Lq)
+        self.tasks = int(self.meta_host[self.Meta.TASKS])
         self.standing = [self.arguments[name] for name in ("scratch", "parts_a", "parts_m", "parts_l")]
         for name in ("problem", "arguments", "out", "out_argument", "lse", "lse_argument"):
             delattr(self, name)
+        # From here on what changes is written by address: q, k, v next to each other, out and lse too.
+        self.header = self.meta_host.data.cast("B")
+        self.places = (4 * self.Meta.ADDRESSES, 4 * (self.Meta.MERGE + self.Merge.O_ADDRESS))
 
     def again(self, q, k, v, out, lse):
-        """What `forget` left, on other arrays, given by their addresses."""
-        from aat.kernels.attention_decode import ADDRESSED
-
-        places = [self.Meta.ADDRESSES + 2 * ADDRESSED.index(name) for name in "qkv"]
-        merge = self.Meta.MERGE + self.Merge.A_ADDRESS
-        for at, address in zip((*places, merge + 6, merge + 8), (q, k, v, out, lse), strict=True):
-            self.meta_host[at:at + 2].view(np.uint64)[0] = address
+        """What `forget` left, on other arrays, given by their addresses. Runs under the kernels' own floating-point
+        rules; Ctrl-C waits in Team.run."""
+        _INPUTS.pack_into(self.header, self.places[0], q, k, v)
+        _OUTPUTS.pack_into(self.header, self.places[1], out, lse)
+        self.meta_host[self.Meta.TASK] = 0
         self._restart()
-        with self.session.launching():
-            self.relaunch.go()
+        self.session.check()
+        self.session.counters.launches += 1
+        self._go_by_address()
 
     def _turn_to(self, first, count):
         """Describe the launch for `count` queries of each head from `first` on."""
@@ -260,10 +304,11 @@ class _Launch(dot._Launch):
 
     def _counts(self):
         """What the kernel counted, in groups of keys of a KV head and all rows that a launch takes."""
-        problem, config, Meta = self.problem, self.config, self.Meta
+        problem, config = self.problem, self.config
         total = problem.B * problem.Hk * -(-problem.Lq // self.queries) * -(-problem.Lk // config.keys_per_group)
         if total < 2**32:
-            visited, full = self.meta_host[[Meta.VISITED, Meta.FULL]].view(np.uint32).tolist()
+            mine = self.counts.view(np.uint32).reshape(-1, self.step)[:, [self.Counts.VISITED, self.Counts.FULL]]
+            visited, full = mine.sum(0, dtype=np.uint64).tolist()
             counts = {"visited": visited, "full": full, "total": total}
         else:
             counts = _counted_by_host(problem, config)
