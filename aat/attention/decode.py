@@ -72,6 +72,19 @@ def run(problem, session, config=None, pages=None):
         return launch.result()
 
 
+def plan(problem, session, config=None):
+    """What `run` would launch, as a dict of facts for people."""
+    chosen = choose(problem, session, config)
+    counts = _counted_by_host(problem, chosen)
+    rows, parts = problem.group * queries_at_once(problem, chosen), -(-problem.Lk // chosen.keys_per_tile)
+    return {"kernel": "kernels/attention_decode.py", "tiles": str(chosen),
+            "programs": f"{problem.B * problem.Hk} KV heads of {rows} rows, in {parts} parts of the keys",
+            "threads": session.threads,
+            "lanes": f"{chosen.lane_width}, {'LLVM intrinsics' if session.intrinsics else 'plain Taichi'}",
+            "groups of keys": f"{counts['visited']} visited of {counts['total']}, {counts['full']} without a mask",
+            "why": "given by the caller" if config else f"{problem.Lq} of at most {QUERIES} queries: memory is the bound"}
+
+
 def repeatable(problem, session, config=None):
     """As `aat.attention.dot.repeatable`: the launch of a call without further arrays, in one turn, by addresses."""
     launch = _Launch(problem, session, choose(problem, session, config), empty=session.standing)
@@ -200,7 +213,7 @@ class _Launch(dot._Launch):
         problem, session = self.problem, self.session
         kernel, _ = self._kernels(careful)
         if self.by_address:
-            self._share(careful)
+            self._share_out(careful)
         self._restart()
         for first in range(0, problem.Lq, self.queries):
             self._turn_to(first, min(self.queries, problem.Lq - first))
@@ -230,6 +243,7 @@ class _Launch(dot._Launch):
         self.meta_host[self.Meta.COUNTS] = counts
 
     def _kernels(self, careful):
+        """(parts, merge), or without addresses (all, None)."""
         from aat.kernels.attention_decode import build
         from aat.kernels.lanes import columns_for
 
@@ -237,13 +251,14 @@ class _Launch(dot._Launch):
         spec = specify(self.problem, careful, self.pages)
         self.key = (self.name, dtype, self.config, spec)
 
-        def make():
+        def make(which):
             columns = columns_for(session.backend, self.config.lane_width, dtype, session.intrinsics)
-            return build(columns, self.config, spec)
+            return build(columns, self.config, spec)[which]
 
-        return session.kernel(self.key, make)
+        first = session.kernel(self.key, lambda: make(0))
+        return first, session.kernel(("attention_merge", *self.key), lambda: make(1)) if self.by_address else None
 
-    def _share(self, careful):
+    def _share_out(self, careful):
         """The launches of each program and of the merge. The first ones, which compile, have nothing to do: two threads
         may not do that at once."""
         kernel, join = self._kernels(careful)
@@ -255,6 +270,7 @@ class _Launch(dot._Launch):
             with self.session.launching(counted=False):
                 kernel(*arguments, 0)
                 join(sinks, meta)
+            kernel, join = self._kernels(careful)
         self.goes = [Relaunch(kernel, (*arguments, program)).go for program in range(self.programs)]
         self.join = Relaunch(join, (sinks, meta))
 
@@ -264,7 +280,7 @@ class _Launch(dot._Launch):
 
     def forget(self):
         """Let go of the call's arrays: the kernel finds them by the addresses in `meta`."""
-        self._share(careful=False)
+        self._share_out(careful=False)
         self._turn_to(0, self.problem.Lq)
         self.tasks = int(self.meta_host[self.Meta.TASKS])
         self.standing = [self.arguments[name] for name in ("scratch", "parts_a", "parts_m", "parts_l")]

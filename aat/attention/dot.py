@@ -52,6 +52,10 @@ def specify(problem, careful=False):
 
 def plan(problem, session, config=None):
     """What `run` would launch, as a dict of facts for people."""
+    from aat.attention import decode
+
+    if decode.suits(problem, session, config):
+        return decode.plan(problem, session, config)
     chosen = choose(problem, session, config, tune=False)
     rows = chosen.rows_per_program(problem.dtype)
     counts = _counted_by_host(problem, chosen)

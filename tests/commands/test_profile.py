@@ -200,7 +200,7 @@ def test_bad_input_is_one_line_and_status_2(argv, words, no_peaks, capsys):
 
 CODE = """
 import numpy as np, aat
-x = np.ones((1, 1, 4, 8), np.float32)
+x = np.ones((1, 1, 20, 8), np.float32)
 for _ in range(3):
     aat.attention(x, x, x)
 """
