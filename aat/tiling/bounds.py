@@ -157,9 +157,10 @@ def certificate(omitted, kept, spread):
     """The proven error of a row: spread T / (l + T), omitted = ln T, kept = ln l, natural logarithms.
 
     T is the bound on what was left out plus, for tiles whose mean stands in, their error over 1 - rho (plan.py). 0
-    where nothing was left out; inf where the values are not finite, or nothing was kept.
+    where nothing was left out; inf where the values are not finite, and where nothing was kept: such a row's output is
+    0, which need not lie in the range of the values.
     """
     with np.errstate(invalid="ignore", over="ignore"):
         ratio = np.exp(omitted - np.logaddexp(omitted, kept)) * spread * (1 + PLENTY)
-    ratio = np.where(np.isneginf(omitted), 0.0, np.where(np.isneginf(kept), spread, ratio))
+    ratio = np.where(np.isneginf(omitted), 0.0, np.where(np.isneginf(kept), np.inf, ratio))
     return np.where(np.isfinite(spread), ratio, np.inf)

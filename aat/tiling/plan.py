@@ -118,6 +118,25 @@ def make_plan(summary, q, scale, tolerance, rows, *, mixed=False, part=1.0, form
                     np.repeat(rho, group, 1), np.repeat(kappa, group, 1), np.repeat(spread, group, 1))
 
 
+def plan_of(summary, q, tolerance, rows, keep, level, log_omitted, visible=None, form="range", notes=None):
+    """The TilePlan that visits exactly the tiles `keep` (B, Hq, Q, T), those of a high `level` first.
+
+    log_omitted (B, Hq, L) must bound the mass of the tiles that are seen and not kept; the certificate rests on it.
+    """
+    B, Hq, Q = keep.shape[:3]
+    spread = summary.spread if form == "range" else 2 * summary.largest
+    rho, kappa = (np.repeat(x, Hq // summary.heads, 1) for x in bounds.share(tolerance, summary.largest, spread))
+    there = np.broadcast_to((summary.moments.count > 0).any(1)[:, None, None], keep.shape)
+    seen = there if visible is None else there & (visible != NOTHING)
+    keep = keep & seen
+    order = np.argsort(np.where(keep, -level, np.inf), 3, kind="stable")
+    indices = order[np.take_along_axis(keep, order, 3)].astype(np.int32)
+    counts, none = keep.sum(3, dtype=np.int32), np.zeros((B, Hq, Q), np.int32)
+    return TilePlan(summary.block, rows, float(tolerance), counts, _starts(counts), indices, none, _starts(none),
+                    np.zeros(0, np.int32), seen.sum(3, dtype=np.int32), log_omitted.astype(np.float32), rho, kappa,
+                    np.repeat(spread, Hq // summary.heads, 1), notes or {})
+
+
 class _Job:
     """One call of make_plan: the arrays of all heads, and what comes out for each."""
 

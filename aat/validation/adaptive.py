@@ -72,12 +72,12 @@ class _Run:
         self.n = B * Hq * Q
         self.last = np.minimum(np.arange(Q * rows), L - 1)          # rows behind the last one repeat it
         exists = np.arange(k.shape[2]) < summary.lens[:, None, None, None]
-        visible = exists if visible is None else np.logical_and(exists, visible)
-        s = scores(q, k, scale, bias, visible)[:, :, self.last]
+        there = exists if visible is None else exists & visible
+        s = scores(q, k, scale, bias, there)[:, :, self.last]
         pad = tiles * block - s.shape[3]
         s = np.pad(s, ((0, 0), (0, 0), (0, 0), (0, pad)), constant_values=-np.inf)
         self.s = s.reshape(self.n, rows, tiles, block).transpose(0, 2, 1, 3)
-        seen = np.broadcast_to(visible, (B, visible.shape[1], visible.shape[2], k.shape[2])).any((1, 2))
+        seen = np.asarray(np.broadcast_to(there, (B, *np.shape(there)[1:3], k.shape[2])).any((1, 2)))
         values = np.where(seen[:, None, :, None], np.asarray(v, np.float64), 0)
         values = np.pad(values, ((0, 0), (0, 0), (0, pad), (0, 0))).reshape(B, -1, tiles, block, self.dv)
         self.v = np.repeat(values, self.group, 1).reshape(B * Hq, tiles, block, self.dv)

@@ -7,9 +7,11 @@ A Case is a name, sizes, a dtype, options and a recipe for the data; `make(case)
     full         CPU and real GPUs only
     bench        timed; checked too, but large for a test
     adversarial  aims at one failure: poison, extremes, empty rows
+    adaptive     data of aat/validation/generators.py, for adaptive tiling
 """
 from dataclasses import dataclass, field
 
+from aat.validation.generators import GENERATORS
 from aat.validation.inputs import make
 
 __all__ = ["CASES", "Case", "by_name", "make", "tagged"]
@@ -172,6 +174,11 @@ def _full():
     yield _case(a, "poison-lens-64", 70, 261, B=3, D=64, fill="past_poison", kv_lens=(64, 65, 200), bias="qk")
 
 
+def _adaptive():
+    for name in GENERATORS:
+        yield _case("full adaptive", name, 100, 300, D=32, fill=name)
+
+
 def _bench():
     s = "bench"
     yield _case(s, "launch", 8, 8, Hq=1)
@@ -196,7 +203,7 @@ def _bench():
 
 def _table():
     table = {}
-    for case in (*_small(), *_full(), *_bench()):
+    for case in (*_small(), *_full(), *_adaptive(), *_bench()):
         if case.name in table:
             raise ValueError(f"cases: two cases are called {case.name!r}; names must be unique")
         table[case.name] = case

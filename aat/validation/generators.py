@@ -19,7 +19,7 @@ def iid(rng, q, k, v, call):
         x[...] = rng.standard_normal(x.shape)
 
 
-def topics(rng, q, k, v, call, tau=0.3, gain=1.5, tile=TILE, shuffled=False):
+def topics(rng, q, k, v, call, tau=0.3, gain=1.5, tile=TILE, run=TILE, shuffled=False):
     """G1. Keys lie within tau of topics, one topic a tile; a query asks for one; its rows keep to it for a while.
 
     k_j = C_z + tau N, q = gain C_z + 0.3 N, v = W C_z + 0.5 N. shuffled: the same keys in random order.
@@ -33,18 +33,18 @@ def topics(rng, q, k, v, call, tau=0.3, gain=1.5, tile=TILE, shuffled=False):
     k[...] = centre[:, :, z] + tau * rng.standard_normal(k.shape)
     mix = rng.standard_normal((D, v.shape[3])) / np.sqrt(D)
     v[...] = centre[:, :, z] @ mix + 0.5 * rng.standard_normal(v.shape)
-    asked = _runs(rng, q.shape[2], count, tile)
+    asked = _runs(rng, q.shape[2], count, run)
     q[...] = _grouped(gain * centre[:, :, asked], q) + 0.3 * rng.standard_normal(q.shape)
 
 
 def smooth(rng, q, k, v, call, rank=8, rho=0.995, noise=0.1, heavy=8):
-    """G2. Keys follow a slow process of low rank, some twice as long; queries follow another, |q| = 3 sqrt(D)."""
+    """G2. Keys follow a slow process of low rank, some twice as long; so do queries, |q| = 3 sqrt(D)."""
     B, Hk, L, D = k.shape
-    z = _autoregressive(rng, (B, Hk, L, rank), rho)
-    k[...] = z @ rng.standard_normal((rank, D)) + noise * rng.standard_normal(k.shape)
+    mix = rng.standard_normal((rank, D)) / np.sqrt(rank)
+    k[...] = _autoregressive(rng, (B, Hk, L, rank), rho) @ mix + noise * rng.standard_normal(k.shape)
     k[:, :, rng.choice(L, min(heavy, L), replace=False)] *= 2
     v[...] = rng.standard_normal(v.shape)
-    q[...] = _autoregressive(rng, q.shape, rho) + noise * rng.standard_normal(q.shape)
+    q[...] = _autoregressive(rng, (*q.shape[:3], rank), rho) @ mix + noise * rng.standard_normal(q.shape)
     q *= 3 * np.sqrt(D) / np.linalg.norm(q, axis=3, keepdims=True)
 
 
@@ -72,7 +72,7 @@ def rotary_local(rng, q, k, v, call, gain=1.0, noise=0.7, sinks=4):
         v[:, :, :n] *= 0.05
 
 
-def rotary_topics(rng, q, k, v, call, tau=0.3, noise=0.15, base=5e5, gain=1.5, tile=TILE):
+def rotary_topics(rng, q, k, v, call, tau=0.3, noise=0.15, base=5e5, gain=1.5, tile=TILE, run=TILE):
     """G4. Topics in the slowest 3/8 of the rotary planes, noise in the others, half of the queries jump."""
     B, Hk, L, D = k.shape
     half = D // 2
@@ -86,7 +86,7 @@ def rotary_topics(rng, q, k, v, call, tau=0.3, noise=0.15, base=5e5, gain=1.5, t
     k[...] = rope(mean + centre[:, :, z] + spread * rng.standard_normal(k.shape), np.arange(L, dtype=float), base)
     at = _positions(q, k)
     own = np.clip(at.astype(int) // tile, 0, max(count - 1, 0))
-    asked = np.where(_runs(rng, len(own), 2, tile) == 1, _runs(rng, len(own), count, tile), own)
+    asked = np.where(_runs(rng, len(own), 2, run) == 1, _runs(rng, len(own), count, run), own)
     aim = _grouped(gain * (0.5 * mean + centre[:, :, asked]), q)
     q[...] = rope(aim + spread * rng.standard_normal(q.shape), at, base)
     v[...] = _topic_values(rng, centre[:, :, z], v)

@@ -165,7 +165,7 @@ def test_the_certificate_is_the_share_of_what_is_left_out():
     got = bounds.certificate(np.log([0.1, 0.5]), np.log([0.9, 0.5]), np.array([2.0, 2.0]))
     assert (got >= [0.2, 1.0]).all() and np.allclose(got, [0.2, 1.0], rtol=1e-4)
     assert bounds.certificate(-np.inf, 3.0, 2.0) == 0
-    assert bounds.certificate(1.0, -np.inf, 2.0) == 2
+    assert np.isinf(bounds.certificate(1.0, -np.inf, 2.0))
     assert np.isinf(bounds.certificate(-np.inf, 3.0, np.inf)) and np.isinf(bounds.certificate(0.0, 0.0, np.inf))
 
 

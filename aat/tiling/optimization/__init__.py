@@ -1,0 +1,1 @@
+"""How are tiles chosen by measuring?"""
