@@ -87,7 +87,7 @@ def device_key(session):
 
 @cache
 def kernel_key(root=None):
-    """A short hash of the kernel's source: kernels/attention_forward.py and everything in kernels/lanes.
+    """A short hash of the kernel's source: kernels/attention_forward.py, kernels/parts and kernels/lanes.
 
     `root` is the folder of `aat.kernels`, found if absent. Nothing is imported.
     """
@@ -98,8 +98,8 @@ def kernel_key(root=None):
         places = spec.submodule_search_locations if spec is not None else None
         root = next(iter(places or ()), "")
     folder = Path(root)
-    files = [folder / "attention_forward.py", *sorted((folder / "lanes").glob("*.py")),
-             *sorted((folder / "lanes" / "intrinsics").glob("*.ll"))]
+    files = [folder / "attention_forward.py", *sorted((folder / "parts").glob("*.py")),
+             *sorted((folder / "lanes").glob("*.py"))]
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.relative_to(folder).as_posix()}\n".encode())

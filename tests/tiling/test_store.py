@@ -172,11 +172,11 @@ def test_the_shipped_tables_can_be_read_and_held():
 
 
 def test_keys_of_the_kernel_follow_its_source(tmp_path):
-    for name in ("attention_forward.py", "lanes/cpu.py", "lanes/intrinsics/x.ll"):
+    for name in ("attention_forward.py", "lanes/cpu.py", "parts/queries.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("a")
     found = {keys.kernel_key(tmp_path)}
-    for name in ("attention_forward.py", "lanes/cpu.py", "lanes/intrinsics/x.ll"):
+    for name in ("attention_forward.py", "lanes/cpu.py", "parts/queries.py"):
         (tmp_path / name).write_text("b")
         keys.kernel_key.cache_clear()
         found.add(keys.kernel_key(tmp_path))
