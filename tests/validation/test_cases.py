@@ -27,7 +27,8 @@ def test_every_argument_of_the_contract_appears_in_small_cases():
 
 
 def test_every_recipe_is_used():
-    assert {case.fill for case in CASES.values()} == set(FILLS)
+    # g7-tight is for adaptive tiling alone: see aat.validation.cases._adaptive
+    assert {case.fill for case in CASES.values()} == set(FILLS) - {"g7-tight"}
     used = {dict(case.options).get("strides", "contiguous") for case in CASES.values()}
     assert used == set(ARRANGEMENTS)
 
