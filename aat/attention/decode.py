@@ -230,9 +230,6 @@ class _Launch(dot._Launch):
         self.session.team.run(self.goes, self._finished)
         self.join.go()
 
-    def _finished(self, program):
-        return self.counts[program * self.step + self.Counts.FINISHED]
-
     def _take_meta(self):
         from aat.kernels.parts.queries import PROGRAM, Counts
 
@@ -282,7 +279,6 @@ class _Launch(dot._Launch):
         """Let go of the call's arrays: the kernel finds them by the addresses in `meta`."""
         self._share_out(careful=False)
         self._turn_to(0, self.problem.Lq)
-        self.tasks = int(self.meta_host[self.Meta.TASKS])
         self.standing = [self.arguments[name] for name in ("scratch", "parts_a", "parts_m", "parts_l")]
         for name in ("problem", "arguments", "out", "out_argument", "lse", "lse_argument"):
             delattr(self, name)
@@ -323,9 +319,7 @@ class _Launch(dot._Launch):
         problem, config = self.problem, self.config
         total = problem.B * problem.Hk * -(-problem.Lq // self.queries) * -(-problem.Lk // config.keys_per_group)
         if total < 2**32:
-            mine = self.counts.view(np.uint32).reshape(-1, self.step)[:, [self.Counts.VISITED, self.Counts.FULL]]
-            visited, full = mine.sum(0, dtype=np.uint64).tolist()
-            counts = {"visited": visited, "full": full, "total": total}
+            counts = self._counted_by_kernel() | {"total": total}
         else:
             counts = _counted_by_host(problem, config)
         return counts | {"multiply_adds": _multiply_adds(problem, config, counts["visited"])}

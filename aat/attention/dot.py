@@ -335,14 +335,18 @@ class _Launch:
             lse = session.read(self.lse_argument, size, np.empty(shape, np.float32)) if problem.return_lse else None
         return Result(out, lse, self._counts(), self.config, self.name)
 
+    def _counted_by_kernel(self):
+        """The programs' own counts, summed."""
+        mine = self.counts.view(np.uint32).reshape(-1, self.step)[:, [self.Counts.VISITED, self.Counts.FULL]]
+        visited, full = mine.sum(0, dtype=np.uint64).tolist()
+        return {"visited": visited, "full": full}
+
     def _counts(self):
         """What the kernel counted; by the same arithmetic on the host where its 32 bits could have wrapped."""
         problem, config = self.problem, self.config
         total = self.tasks * -(-problem.Lk // config.keys_per_group)
         if total < 2**32:
-            mine = self.counts.view(np.uint32).reshape(-1, self.step)[:, [self.Counts.VISITED, self.Counts.FULL]]
-            visited, full = mine.sum(0, dtype=np.uint64).tolist()
-            counts = {"visited": visited, "full": full, "total": total}
+            counts = self._counted_by_kernel() | {"total": total}
         else:
             counts = _counted_by_host(problem, config)
         pairs = config.keys_per_group * self.rows
