@@ -61,7 +61,7 @@ def _obstacles(call, backend):
     found = select.get(backend).probe()
     if not found.ok:
         return list(found.reasons)
-    reasons = functional.obstacles(call.problem, call.config, backend, found.limits)
+    reasons = functional.obstacles(call.problem, call.tiling, backend, found.limits)
     try:
         count_parts(call.problem, min(INDEX_LIMIT, found.limits.max_index))
     except ValueError as error:
@@ -88,7 +88,7 @@ def explain(q, k, v, **arguments_of_attention):
     obstacles = _obstacles(call, backend)
     if obstacles:
         return Explanation(backend, reason, parts=0, multiply_adds_dense=dense, obstacles=obstacles)
-    plan, device, note = _plan(problem, backend, call.config)
+    plan, device, note = _plan(problem, backend, call.tiling)
     return Explanation(backend, reason, device, plan, count_parts(problem), dense, note=note)
 
 

@@ -46,8 +46,13 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
     q_offset : int or integer array (B,), optional
         Position of query row 0; goes before what `causal` says.
     score : "dot"
-    tolerance : 0.0
-    tiling : "auto" or TileConfig
+    tolerance : float, default 0
+        How far an element of out may be from the exact one, over max |v| of its head: groups of keys are then left
+        out whose weight provably makes no more than that (docs/tiling.md; Info.error_bound is the proof of each row).
+        0 leaves nothing out.
+    tiling : "auto", TileConfig or TilingStrategy
+        Tile sizes, or with a tolerance who chooses what is left out (aat.tiling.strategies); "auto" then leaves
+        nothing out unless a sample of the queries promises a gain.
     layout : "bhsd" or "bshd"
         "bshd": q, k, v and out are (B, L, H, D). lse is (B, Hq, Lq) in both.
     backend : "auto", "cpu", "vulkan", "cuda" or "reference"
@@ -99,10 +104,10 @@ def execute(call, kind=None):
             result, parts, device = reference.run(problem), 1, "host"
         else:
             with select.use(backend) as session:
-                result, parts = _launch(problem, session, call.config)
+                result, parts = _launch(problem, session, call.tiling)
                 device = session.device.name
-                if kind is not None and parts == 1:
-                    repeated.keep(kind, replace(call, problem=problem), session, call.config)
+                if kind is not None and parts == 1 and not adaptive(problem, call.tiling):
+                    repeated.keep(kind, replace(call, problem=problem), session, call.tiling)
         if call.kind != "device":
             result.out = _stored(problem, result.out)
         seconds = time.perf_counter() - start
@@ -160,38 +165,57 @@ def _without_keys(problem):
     return Result(put(out, problem.dtype), None if lse is None else put(lse, problem.lse_dtype))
 
 
-def _launch(problem, session, config):
-    from aat.attention import dot
+def adaptive(problem, tiling):
+    """Whether something may be left out."""
+    from aat.tiling.strategies.base import TilingStrategy
 
-    reasons = obstacles(problem, config, session.backend, session.limits)
+    return problem.tolerance > 0 or isinstance(tiling, TilingStrategy)
+
+
+def _launch(problem, session, tiling):
+    if adaptive(problem, tiling):
+        from aat.attention.adaptive import run
+    else:
+        from aat.attention.dot import run
+
+    reasons = obstacles(problem, tiling, session.backend, session.limits)
     if reasons:
         raise BackendError(session.backend, reasons)
     limit = min(INDEX_LIMIT, session.limits.max_index)
-    return run_in_parts(problem, lambda part: dot.run(part, session, config), limit)
+    return run_in_parts(problem, lambda part: run(part, session, tiling), limit)
 
 
-def obstacles(problem, config, backend, limits):
-    """Every reason why a backend with `limits` cannot run `problem` with `config` (None: the default)."""
+def obstacles(problem, tiling, backend, limits):
+    """Every reason why a backend with `limits` cannot run `problem` with `tiling` (None: the default)."""
     reasons = []
+    from aat.tiling.base import TileConfig
     from aat.attention.dot import COMPUTES
 
     takes = [dtype for dtype in COMPUTES[backend] if dtype in limits.dtypes]
     if problem.dtype not in takes:
         reasons.append(f"dtype {problem.dtype} is not computed on this device, which takes {', '.join(takes)}; "
                        'convert the inputs, or use backend="cpu"')
-    if config is not None:
-        reasons += config.problems(backend=backend, d=problem.D, dv=problem.Dv, **limits.of_tiles())
+    if isinstance(tiling, TileConfig):
+        reasons += tiling.problems(backend=backend, d=problem.D, dv=problem.Dv, **limits.of_tiles())
     return reasons
 
 
 def account(problem, result, backend, reason, device, parts, seconds):
     """The Info of a call."""
-    tiles = {name: count for name, count in result.counts.items() if name in ("visited", "full", "total")}
+    tiles = {name: count for name, count in result.counts.items() if name not in ("pairs", "multiply_adds")}
     pairs = result.counts.get("pairs", 0)
     return Info(backend=backend, config=result.config, seconds=seconds,
                 multiply_adds=result.counts.get("multiply_adds", pairs * (problem.D + problem.Dv)),
                 multiply_adds_dense=problem.multiply_adds_dense, tiles=tiles, device=device,
-                kernel=result.kernel, reason=reason, parts=parts)
+                kernel=result.kernel, reason=reason, parts=parts, error_bound=_error_bound(problem, result),
+                tiling=result.tiling)
+
+
+def _error_bound(problem, result):
+    """(B, Hq, Lq) of a call with a tolerance: 0 where a mechanism left nothing out."""
+    if result.bound is None and problem.tolerance > 0:
+        return np.zeros((problem.B, problem.Hq, problem.Lq), np.float32)
+    return result.bound
 
 
 def answer(call, result, info):

@@ -5,6 +5,7 @@ is in aat.kernels.lanes or in the TileConfig.
 """
 import taichi as ti
 from aat.kernels.lanes.base import inline
+from aat.kernels.parts.gate import gate_of, visits_of
 from aat.kernels.parts.queries import Assembly, Counts, Meta
 
 
@@ -39,12 +40,14 @@ def build(lanes, config, spec):
     LSE = NUMBERS if spec.lse else ti.template()
     SCRATCH = ti.types.ndarray(L.vector, 1) if asm.scratch else ti.template()
     STAGE = NUMBERS if asm.stage else ti.template()
+    SHARES = NUMBERS if spec.gate else ti.template()
+    TILES = INTS if spec.listed else ti.template()
     q_parts, out_parts, depth_parts = asm.moved_parts(D), asm.moved_parts(DV), asm.depth_parts()
 
     @ti.kernel
     def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: ELEMENTS, lse: LSE, mask: MASK, bias: BIAS,
-                          sinks: SINKS, scratch: SCRATCH, stage: STAGE, meta: INTS, scale: NUMBER, softcap: NUMBER,
-                          first: ti.i32, count: ti.i32):
+                          sinks: SINKS, scratch: SCRATCH, stage: STAGE, allowed: SHARES, shares: SHARES, tiles: TILES,
+                          meta: INTS, scale: NUMBER, softcap: NUMBER, first: ti.i32, count: ti.i32):
         ti.loop_config(block_dim=BD, serialize=L.serial)
         for t in range(first * BD, (first + count) * BD):
             rules = L.enter()
@@ -74,12 +77,14 @@ def build(lanes, config, spec):
                 m, l = asm.start(sinks, x)
                 visited = 0
                 whole = 0
+                visits = visits_of(asm, tiles, meta, x, BN)
+                gate = gate_of(asm, allowed, meta, x)
+                if ti.static(spec.gate):
+                    gate.refresh(m, l)
                 k_rows = asm.keys(k, meta, Meta.K, k_address, x, D, not staged)
                 v_rows = asm.keys(v, meta, Meta.V, v_address, x, DV, False)
-                last_tile = (x.end + (BN - 1)) // BN
-                if x.end <= x.begin:
-                    last_tile = 0
-                for n in range(x.begin // BN, last_tile):
+                for visit in range(visits.count):
+                    n = visits.tile(visit)
                     K = tile(k_rows, k_fast, stage, stage_address, k_base, n * BN, D)
                     V = tile(v_rows, v_fast, stage, stage_address, v_base, n * BN, DV)
                     if ti.static(staged):
@@ -98,7 +103,7 @@ def build(lanes, config, spec):
                                 whole += 1
 
                             # Scores of KC keys at a time: s[i, u] = sum_d k[i, d] q[d, u].
-                            m_new = [m[u] for u in ti.static(range(U))]
+                            top = asm.tops(m)
                             for part in ti.static(depth_parts):
                                 for c in loop(span(j0 // KC, (j1 + (KC - 1)) // KC, BG // KC)):
                                     s = asm.scores(S, c, part)
@@ -113,31 +118,50 @@ def build(lanes, config, spec):
                                         asm.modify(s, start + c * KC, softcap, bias, mask, meta, x)
                                         if partial:
                                             asm.keep(s, start + c * KC, x)
-                                        asm.raise_maxima(m_new, s)
+                                        asm.raise_maxima(top, s)
                                     S.put_block(c, KC * U, s)
 
-                            # Weights p = e^(s - m) and their sums.
-                            base = asm.bases(m_new)
-                            shrink = [L.exp_sub(m[u], base[u]) for u in ti.static(range(U))]
-                            total = [L.splat(0.0) for _ in ti.static(range(U))]
-                            # Loops count from 0, so that LLVM steps addresses instead of forming them anew.
-                            lead = asm.lead(j0)
-                            P = S.from_block(lead, U)
-                            for j in loop(span(0, j1 - j0, BG)):
-                                asm.weigh(P, j, base, total)
-                            asm.update(m, l, m_new, shrink, total)
+                            light = 0
+                            if ti.static(spec.gate):
+                                if gate.kappa > 0.0:
+                                    light = gate.judge(m, top)
+                                    if light == 2:
+                                        gate.charge()
+                                        gate.light += 1
+                            if light < 2:
+                                # Weights p = e^(s - m) and their sums.
+                                m_new = asm.maxima(m, top)
+                                base = asm.bases(m_new)
+                                shrink = [L.exp_sub(m[u], base[u]) for u in ti.static(range(U))]
+                                total = [L.splat(0.0) for _ in ti.static(range(U))]
+                                # Loops count from 0, so that LLVM steps addresses instead of forming them anew.
+                                lead = asm.lead(j0)
+                                P = S.from_block(lead, U)
+                                for j in loop(span(0, j1 - j0, BG)):
+                                    asm.weigh(P, j, base, total)
+                                if ti.static(spec.gate):
+                                    if light == 1:
+                                        if gate.fits(total):
+                                            light = 3
+                                            gate.charge()
+                                            gate.weighed += 1
+                                if light < 2:
+                                    asm.update(m, l, m_new, shrink, total)
+                                    if ti.static(spec.gate):
+                                        gate.refresh(m, l, shrink)
 
-                            # Sums a[c, u] = a[c, u] shrink[u] + sum_j v[j, c] p[j, u], a block of columns at a time.
-                            for part in ti.static(asm.column_parts):
-                                for e in loop(span(0, part[1], part[1])):
-                                    a = A.scaled_block(e, part[2] * U, shrink, part[0] * U)
-                                    top = V.at(start + lead, part[0] + e * part[2])
-                                    for j in loop(span(0, j1 - j0, BG)):
-                                        at = V.next(top, j)
-                                        p = P.block(j, U)
-                                        for i in ti.static(range(part[2])):
-                                            asm.add_value(a, i, V.get(at, i), p)
-                                    A.put_block(e, part[2] * U, a, part[0] * U)
+                                    # Sums a[c, u] = a[c, u] shrink[u] + sum_j v[j, c] p[j, u], a block of columns
+                                    # at a time.
+                                    for part in ti.static(asm.column_parts):
+                                        for e in loop(span(0, part[1], part[1])):
+                                            a = A.scaled_block(e, part[2] * U, shrink, part[0] * U)
+                                            top_row = V.at(start + lead, part[0] + e * part[2])
+                                            for j in loop(span(0, j1 - j0, BG)):
+                                                at = V.next(top_row, j)
+                                                p = P.block(j, U)
+                                                for i in ti.static(range(part[2])):
+                                                    asm.add_value(a, i, V.get(at, i), p)
+                                            A.put_block(e, part[2] * U, a, part[0] * U)
 
                 out_rows = asm.places(x, meta, Meta.O)
                 inverse = asm.inverses(l)
@@ -150,6 +174,10 @@ def build(lanes, config, spec):
                         meta[Meta.NONFINITE] = 1
                 if ti.static(spec.lse):
                     asm.write_lse(m, l, lse, meta, x)
+                if ti.static(spec.gate):
+                    gate.write(l, shares, meta, x)
+                    L.add_count(meta, counts + Counts.LIGHT, gate.light)
+                    L.add_count(meta, counts + Counts.WEIGHED, gate.weighed)
                 if thread == 0:
                     L.add_count(meta, counts + Counts.VISITED, visited)
                     L.add_count(meta, counts + Counts.FULL, whole)

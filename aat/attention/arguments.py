@@ -32,7 +32,7 @@ class Call:
     squeeze: bool         # 3-D inputs: the batch axis is ours
     layout: str
     backend: str
-    config: Any           # TileConfig or None
+    tiling: Any           # None ("auto"), a TileConfig or a TilingStrategy
     return_lse: bool
     return_info: bool
 
@@ -47,7 +47,7 @@ def check(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), sc
           sinks=None, kv_lens=None, q_offset=None, score="dot", tolerance=0.0, tiling="auto", layout="bhsd",
           backend="auto", return_lse=False, return_info=False, out=None):
     """Return the Call that the arguments of `aat.attention` state; raise ValueError or TypeError if none."""
-    _check_choices(score, tolerance, layout, backend)
+    tolerance = _check_choices(score, tolerance, layout, backend)
     for name, flag in (("return_lse", return_lse), ("return_info", return_info)):
         if not isinstance(flag, (bool, np.bool_)):
             raise type_error(name, "True or False", f"a {type(flag).__name__}")
@@ -64,25 +64,27 @@ def check(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), sc
     problem = Problem(
         q=cq, k=ck, v=cv, dtype=dtype, mask=_mask(mask, full), bias=_bias(bias, full), left=left, right=right,
         scale=_scale(scale, cq.shape[3], dtype), softcap=_softcap(softcap, dtype),
-        sinks=_sinks(sinks, full[1], dtype), kv_lens=lens, q_offset=offset, return_lse=bool(return_lse))
+        sinks=_sinks(sinks, full[1], dtype), kv_lens=lens, q_offset=offset, return_lse=bool(return_lse),
+        tolerance=tolerance)
     if out is not None:
         optional = [_host(x) for x in (mask, bias, sinks, kv_lens, q_offset)]
         target = _out(out, inputs["q"], problem, layout, squeeze, [cq, ck, cv, *optional])
         problem = replace(problem, out=target)
-    return Call(problem, q, kind, out, squeeze, layout, backend, _config(tiling), bool(return_lse),
+    return Call(problem, q, kind, out, squeeze, layout, backend, _tiling(tiling, tolerance), bool(return_lse),
                 bool(return_info))
 
 
 def _check_choices(score, tolerance, layout, backend):
     if not isinstance(score, str) or score != "dot":
         raise value_error("score", '"dot"', told(score), "other scores are not part of this release")
-    if _number("tolerance", tolerance, "") != 0.0:
-        raise value_error("tolerance", "0.0", told(tolerance),
-                          "attention is exact for now; other tolerances arrive with adaptive tiling")
+    tolerance = _number("tolerance", tolerance, "0 asks for the exact result")
+    if not 0.0 <= tolerance < math.inf:
+        raise value_error("tolerance", "a finite number >= 0", told(tolerance), "0 asks for the exact result")
     if not isinstance(layout, str) or layout not in LAYOUTS:
         raise value_error("layout", " or ".join(f'"{name}"' for name in LAYOUTS), told(layout))
     if not isinstance(backend, str):
         raise type_error("backend", "the name of a backend", f"a {type(backend).__name__}")
+    return tolerance
 
 
 def _common(inputs):
@@ -213,16 +215,22 @@ def _number(name, x, remedy):
         return math.inf
 
 
-def _config(tiling):
+def _tiling(tiling, tolerance):
     if isinstance(tiling, str):
         if tiling == "auto":
             return None
-        raise value_error("tiling", '"auto" or a TileConfig', repr(tiling))
+        raise value_error("tiling", '"auto", a TileConfig or a TilingStrategy', repr(tiling), "see aat.tiling.strategies")
     from aat.tiling.base import TileConfig
 
-    if not isinstance(tiling, TileConfig):
-        raise type_error("tiling", '"auto" or a TileConfig', f"a {type(tiling).__name__}",
-                         "see aat.TileConfig")
+    if isinstance(tiling, TileConfig):
+        return tiling
+    from aat.tiling.strategies.base import TilingStrategy
+
+    if not isinstance(tiling, TilingStrategy):
+        raise type_error("tiling", '"auto", a TileConfig or a TilingStrategy', f"a {type(tiling).__name__}",
+                         "see aat.TileConfig and aat.tiling.strategies")
+    if tolerance == 0.0 and tiling.keeps_tolerance:
+        return None         # nothing may be left out: the exact path, bit for bit
     return tiling
 
 

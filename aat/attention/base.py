@@ -35,6 +35,8 @@ class Problem:
     out : ndarray or None
         Where to write the result, (B, Hq, Lq, Dv) of any strides and the storage of `dtype`; None: allocate
         it.
+    tolerance : float
+        The error that may be made, over max |v| of a head; 0 asks for the exact result.
     """
 
     q: Any
@@ -52,6 +54,7 @@ class Problem:
     q_offset: Any
     return_lse: bool
     out: Any = None
+    tolerance: float = 0.0
 
     @property
     def B(self):
@@ -129,6 +132,13 @@ class Info:
         "visited", "full" (took the mask-free path) and "total" counts of tiles.
     parts : int
         Launches that the problem was split into to stay below the index limit; 0 when none was needed.
+    error_bound : ndarray or None
+        With a tolerance, (B, Hq, Lq) float32: a proven bound on |out - exact| of each row, in the units of v; inf in a
+        head whose values are not all finite. The rounding of the computation is apart from it. `tiles` then also holds
+        "skipped_before" and "skipped_after" (their scores were computed), "replaced" (by their means), and "redone",
+        rows that were computed again without leaving anything out.
+    tiling : str
+        With a tolerance, which strategy decided, and why.
     """
 
     backend: str
@@ -141,6 +151,8 @@ class Info:
     kernel: str = ""
     reason: str = ""
     parts: int = 1
+    error_bound: Any = None
+    tiling: str = ""
 
 
 @dataclass(slots=True)
@@ -149,6 +161,8 @@ class Result:
 
     out (B, Hq, Lq, Dv): problem.out if that was given; lse (B, Hq, Lq) or None; counts: "visited", "full" and
     "total" tiles and "pairs", the (row, key) pairs within bounds; config: the TileConfig that was used.
+    shares (B, Hq, Lq): with a tolerance, the share of a row's mass that may be missing; bound: the error that it makes
+    possible; tiling: who decided.
     """
 
     out: Any
@@ -156,3 +170,6 @@ class Result:
     counts: dict = field(default_factory=dict)
     config: Any = None
     kernel: str = ""
+    shares: Any = None
+    bound: Any = None
+    tiling: str = ""

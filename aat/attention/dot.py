@@ -37,7 +37,7 @@ def choose(problem, session, config=None, tune=True):
     return chosen
 
 
-def specify(problem, careful=False):
+def specify(problem, careful=False, allowance=None):
     """The compile-time features that a problem needs."""
     from aat.kernels.parts.queries import Spec
 
@@ -47,7 +47,7 @@ def specify(problem, careful=False):
     bias_type = "f32" if problem.bias is None else _stored(problem.bias)
     return Spec(d=problem.D, dv=problem.Dv, mask=kind(problem.mask), bias=kind(problem.bias), bias_type=bias_type,
                 softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
-                careful=careful)
+                careful=careful, gate=allowance is not None, listed=getattr(allowance, "tiles", None) is not None)
 
 
 def plan(problem, session, config=None):
@@ -58,7 +58,7 @@ def plan(problem, session, config=None):
         return decode.plan(problem, session, config)
     chosen = choose(problem, session, config, tune=False)
     rows = chosen.rows_per_program(problem.dtype)
-    counts = _counted_by_host(problem, chosen)
+    counts = count(problem, chosen)
     return {"kernel": "kernels/attention_forward.py", "tiles": str(chosen),
             "programs": f"{problem.B * problem.Hq * -(-problem.Lq // rows)} of {rows} query rows",
             "threads": session.threads if session.backend == "cpu" else chosen.threads,
@@ -92,19 +92,21 @@ def repeatable(problem, session, config=None):
     return launch
 
 
-def run(problem, session, config=None):
+def run(problem, session, config=None, allowance=None):
     """Launch the kernel for a Problem; the Result's arrays are NumPy's, or DeviceArrays if q is one.
+
+    `allowance` (aat.attention.adaptive.Allowance) says what may be left out; None: nothing.
 
     A first launch multiplies the values of masked keys by zero; if anything that is not finite came out, a second one
     that does not read them decides, because zero times NaN is NaN.
     """
     from aat.attention import decode
 
-    if decode.suits(problem, session, config):
+    if allowance is None and decode.suits(problem, session, config):
         return decode.run(problem, session, config)
     chosen = choose(problem, session, config)
     with session.scope():
-        launch = _Launch(problem, session, chosen)
+        launch = _Launch(problem, session, chosen, allowance)
         launch.go(careful=False)
         if launch.nonfinite():
             launch.go(careful=True)
@@ -115,9 +117,12 @@ class _Launch:
     """The kernel's arguments for one problem, kept for a second launch."""
 
     name = "attention_forward"
+    allowance = None        # what may be left out
 
-    def __init__(self, problem, session, config):
+    def __init__(self, problem, session, config, allowance=None):
         from aat.kernels.parts.queries import PROGRAM, Counts, Meta
+
+        self.allowance = allowance
 
         self.Counts, self.step = Counts, PROGRAM
         self.Meta, self.problem, self.session, self.config = Meta, problem, session, config
@@ -136,6 +141,25 @@ class _Launch:
         self.meta_host[Meta.O:Meta.O + 3] = self.out_strides
         self._address(Meta.O_ADDRESS, self.out_argument)
         self._address(Meta.LSE_ADDRESS, self.lse_argument)
+        self._allow()
+
+    def _allow(self):
+        """What may be left out, as the kernel reads it (parts/gate.py): kappa and ln T, and the lists of tiles."""
+        allowance, problem, session, Meta = self.allowance, self.problem, self.session, self.Meta
+        self.missing = 0
+        self.arguments |= {"allowed": 0, "tiles": 0}
+        if allowance is None:
+            return
+        number = np.dtype(np.float64 if self.on_cpu and problem.dtype == "f64" else np.float32)
+        allowed = np.concatenate([allowance.kappa.ravel(), allowance.planned.ravel()]).astype(number)
+        self.meta_host[Meta.PLANNED] = allowance.kappa.size
+        self.arguments["allowed"] = session.array(allowed)
+        self.missing = session.empty(problem.rows, number)
+        self._address(Meta.SHARES_ADDRESS, self.missing)
+        if allowance.tiles is not None:
+            count, width = allowance.tiles.lists.shape
+            self.meta_host[[Meta.VISITS, Meta.LISTED]] = count, width
+            self.arguments["tiles"] = session.array(allowance.tiles.flat)
 
     def _count_programs(self):
         if not self.on_cpu:
@@ -214,7 +238,7 @@ class _Launch:
         from aat.kernels.lanes import lanes_for
 
         problem, session, Meta = self.problem, self.session, self.Meta
-        spec = specify(problem, careful)
+        spec = specify(problem, careful, self.allowance)
         width = self.config.lane_width
 
         def make():
@@ -231,7 +255,7 @@ class _Launch:
         given = self.arguments
         lse = self.lse_argument if problem.return_lse else 0
         arguments = (given["q"], given["k"], given["v"], self.out_argument, lse, given["mask"], given["bias"],
-                     given["sinks"], scratch, stage, self.meta, problem.scale, problem.softcap or 1.0)
+                     given["sinks"], scratch, stage, given["allowed"], self.missing, given["tiles"], self.meta, problem.scale, problem.softcap or 1.0)
         self.kernel, self.kernel_arguments = session.kernel(key, make), (*arguments, 0, self.programs)
         if self.on_cpu:
             self._share(key, make, arguments)
@@ -333,13 +357,27 @@ class _Launch:
             out = np.empty((*shape, problem.Dv), STORAGE[problem.dtype]) if problem.out is None else problem.out
             session.read(self.out_argument, size * problem.Dv, out, logical=problem.dtype)
             lse = session.read(self.lse_argument, size, np.empty(shape, np.float32)) if problem.return_lse else None
-        return Result(out, lse, self._counts(), self.config, self.name)
+        return Result(out, lse, self._counts(), self.config, self.name, self._shares())
+
+    def _shares(self):
+        """(B, Hq, Lq) T / (l + T) of the rows, or None."""
+        if self.allowance is None:
+            return None
+        problem = self.problem
+        shape = (problem.B, problem.Hq, problem.Lq)
+        if self.on_cpu:
+            return self.missing.reshape(shape)
+        return self.session.read(self.missing, problem.rows, np.empty(shape, np.float32))
 
     def _counted_by_kernel(self):
         """The programs' own counts, summed."""
-        mine = self.counts.view(np.uint32).reshape(-1, self.step)[:, [self.Counts.VISITED, self.Counts.FULL]]
-        visited, full = mine.sum(0, dtype=np.uint64).tolist()
-        return {"visited": visited, "full": full}
+        mine = self.counts.view(np.uint32).reshape(-1, self.step).sum(0, dtype=np.uint64).tolist()
+        Counts = self.Counts
+        counts = {"visited": mine[Counts.VISITED], "full": mine[Counts.FULL]}
+        if self.allowance is not None:
+            each = 1 if self.on_cpu else self.config.threads
+            counts |= {"light": mine[Counts.LIGHT] // each, "weighed": mine[Counts.WEIGHED] // each}
+        return counts
 
     def _counts(self):
         """What the kernel counted; by the same arithmetic on the host where its 32 bits could have wrapped."""
@@ -348,13 +386,14 @@ class _Launch:
         if total < 2**32:
             counts = self._counted_by_kernel() | {"total": total}
         else:
-            counts = _counted_by_host(problem, config)
+            counts = count(problem, config)
         pairs = config.keys_per_group * self.rows
         counts["multiply_adds"] = counts["visited"] * pairs * (problem.D + problem.Dv)
         return counts
 
 
-def _counted_by_host(problem, config):
+def count(problem, config):
+    """What a launch that leaves nothing out visits, as tiling.base.count_groups."""
     keys = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
     counts = count_groups(config, problem.dtype, problem.q_offset, keys, problem.Hq, problem.Lq, problem.Lk,
                           problem.left, problem.right)

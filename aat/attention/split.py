@@ -28,20 +28,23 @@ def run_in_parts(problem, run, limit=INDEX_LIMIT):
     shape = (problem.B, problem.Hq, problem.Lq)
     out = np.empty((*shape, problem.Dv), STORAGE[problem.dtype]) if problem.out is None else problem.out
     lse = np.empty(shape, STORAGE[problem.lse_dtype]) if problem.return_lse else None
+    bound = np.zeros(shape, np.float32) if problem.tolerance else None
     whole = replace(problem, out=out)
-    total = Result(out, lse)
+    total = Result(out, lse, bound=bound)
     parts = 0
     for region in _regions(whole, limit):
-        part = _small(_at(whole, region), limit)
+        part = _small(part_of(whole, region), limit)
         result = run(part)
         batch, heads, rows, _ = region
         if part.out is None or result.out is not part.out:
             round_into(out[batch, heads, rows], result.out)
         if lse is not None:
             lse[batch, heads, rows] = result.lse
+        if bound is not None:
+            bound[batch, heads, rows] = 0 if result.bound is None else result.bound
         for name, count in result.counts.items():
             total.counts[name] = total.counts.get(name, 0) + count
-        total.config, total.kernel = result.config, result.kernel
+        total.config, total.kernel, total.tiling = result.config, result.kernel, result.tiling
         parts += 1
     return total, parts
 
@@ -73,7 +76,7 @@ def _regions(problem, limit):
     pending = [(slice(0, problem.B), slice(0, problem.Hq), slice(0, problem.Lq), slice(0, problem.Hk))]
     while pending:
         region = pending.pop()
-        excess = _excess(_at(problem, region), limit)
+        excess = _excess(part_of(problem, region), limit)
         halves = () if excess is None else _halves(region, problem.group, excess)
         if halves:
             pending += reversed(halves)
@@ -113,8 +116,8 @@ def _excess(problem, limit):
     return "keys" if max(span(problem.k), span(problem.v)) > limit else None
 
 
-def _at(problem, region):
-    """The part of `problem` inside `region`; views only."""
+def part_of(problem, region):
+    """The part of `problem` inside `region`, slices of (batch, query heads, rows, KV heads); views only."""
     batch, heads, rows, kv = region
 
     def cut(x, *parts):

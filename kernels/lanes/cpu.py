@@ -205,6 +205,9 @@ class CpuLanes:
         """1 where some lane is not 0, else 0 (i32)."""
         x = local(x)
         found = local(0)
+        if self.bitcode:
+            self._call("any_nonzero", x, found)
+            return found
         for w in range(self.width):
             found._augassign(ti.cast(element(x, w) != 0.0, ti.i32), "BitOr")
         return found

@@ -240,6 +240,12 @@ def _keep(e, s, j, low, high):
     return e.select(inside, e.load(s), e.const(float("-inf")))
 
 
+def _any_nonzero(e, x):
+    """1 where some lane is not 0 (a NaN is not), else 0."""
+    lanes = e.emit(f"bitcast {e.mask} {e.compare('une', x, e.const(0.0))} to i{e.width}")
+    return e.emit(f"zext i1 {e.emit(f'icmp ne i{e.width} {lanes}, 0')} to i32")
+
+
 def table(scalar, width):
     """{name: (argument kinds, result kinds, body)} of every intrinsic for a scalar type ("float" or "double")."""
     def unary(core):
@@ -258,6 +264,7 @@ def table(scalar, width):
         "max": ("vv", "v", lambda e, a, b: _maximum(e, e.load(a), e.load(b))),
         "nonfinite": ("v", "v", unary(lambda e, x: e.select(
             e.compare("une", e.op("fsub", x, x), e.const(0.0)), e.const(1.0), e.const(0.0)))),
+        "any_nonzero": ("v", "j", unary(_any_nonzero)),
         "keep": ("vjbb", "v", _keep),
         "where_equal": ("vsvv", "v", lambda e, x, s, a, b: e.select(
             e.compare("oeq", e.load(x), e.splat(s)), e.load(a), e.load(b))),

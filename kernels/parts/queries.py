@@ -39,7 +39,11 @@ class Meta(IntEnum):
     STAGE_ADDRESS = 42
     META_ADDRESS = 44
     LSE_ADDRESS = 46
-    BATCH = 48
+    SHARES_ADDRESS = 48
+    LISTED = 50        # with a tolerance: places that the list of a query tile takes
+    VISITS = 51        # where the lists start in `tiles`, behind the counts of tiles to visit (parts/gate.py)
+    PLANNED = 52       # where ln T of the rows starts in `allowed`
+    BATCH = 56
 
 
 PROGRAM = 16           # a cache line
@@ -52,6 +56,8 @@ class Counts(IntEnum):
     VISITED = 0        # groups of keys visited
     FULL = 1           # of those, groups that every row of the program sees whole
     FINISHED = 2       # 1 when everything is written (CPU)
+    LIGHT = 3          # groups left out by their largest scores, and by their weights; on a GPU by each thread
+    WEIGHED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,8 @@ class Spec:
     mask and bias: "" (absent), "rows" (differs between queries) or "keys" (the query axis has size 1).
     bias_type: dtype of the bias, "f16", "bf16", "f32" or "f64".
     careful: a masked key's value is not even multiplied by zero (needed when it is NaN or infinite).
+    gate: groups that weigh little enough are left out once their scores are known (parts/gate.py).
+    listed: a list says which tiles a query tile visits, and in which order.
     """
 
     d: int
@@ -72,6 +80,8 @@ class Spec:
     sinks: bool = False
     lse: bool = False
     careful: bool = False
+    gate: bool = False
+    listed: bool = False
 
 
 def scratch_lanes(config, spec):
@@ -98,10 +108,13 @@ class Task(Traced):
         span = L.width * vectors * threads
         tiles = local(fact(Meta.TILES))
         # The last rows come first: with causal they are the heaviest, and light tasks at the end balance the threads.
-        first = local((tiles - 1 - task % tiles) * span)
+        turn = local(tiles - 1 - task % tiles)
+        first = local(turn * span)
         self.bh = local(task // tiles)
         self.b, self.h = local(self.bh // fact(Meta.HEADS)), local(self.bh % fact(Meta.HEADS))
         self.kh = local(self.h // fact(Meta.GROUP))
+        self.number = local(self.bh * tiles + turn)           # of the query tile
+        self.first = local(first + fact(Meta.BATCH + 1 + 2 * self.b))
         keys, offset = local(fact(Meta.BATCH + 2 * self.b)), local(fact(Meta.BATCH + 1 + 2 * self.b))
         left, right = local(fact(Meta.LEFT)), local(fact(Meta.RIGHT))
         last_row = local(fact(Meta.QUERIES) - 1)
@@ -241,6 +254,15 @@ class Assembly(Traced):
             for u in range(self.U):
                 value = s.values[i * self.U + u]
                 assign(value, self.L.keep(value, first + i, x.low[u], x.high[u]))
+
+    @inline
+    def tops(self, m):
+        """What the largest scores of a group start from: the maxima so far, or nothing where a gate asks for them."""
+        return [self.L.splat(NEGATIVE_INFINITY) if self.spec.gate else local(x) for x in m]
+
+    @inline
+    def maxima(self, m, top):
+        return [self.L.maximum(m[u], top[u]) for u in range(self.U)] if self.spec.gate else top
 
     @inline
     def raise_maxima(self, m, s):

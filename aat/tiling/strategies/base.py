@@ -13,7 +13,7 @@ class Request:
     """What a strategy is asked: the arguments of plan.make_plan that belong to the problem, not to the strategy.
 
     summary: KeySummary. q: (B, Hq, L, D). scale, tolerance: floats. rows: query rows of a query tile. visible,
-    bias_high, bias_low, local: as in make_plan.
+    bias_high, bias_low, local: as in make_plan. form: "range" or "largest", which a certificate has to use.
     """
 
     summary: Any
@@ -25,11 +25,13 @@ class Request:
     bias_high: Any = None
     bias_low: Any = None
     local: Any = None
+    form: str = "range"
 
     @property
     def masks(self):
         """The arguments of make_plan on what may be seen."""
-        return dict(visible=self.visible, bias_high=self.bias_high, bias_low=self.bias_low, local=self.local)
+        return dict(visible=self.visible, bias_high=self.bias_high, bias_low=self.bias_low, local=self.local,
+                    form=self.form)
 
 
 class TilingStrategy(ABC):
@@ -41,14 +43,19 @@ class TilingStrategy(ABC):
 
     name: ClassVar[str]
     options: ClassVar[dict[str, tuple[Any, str]]] = {}
+    common: ClassVar[dict[str, tuple[Any, str]]] = {
+        "block": (None, "keys of a tile; None is what suits the device"),
+        "summary": (None, "an aat.KeySummary of the call's keys, to use it again; None makes one")}
+    plans: ClassVar[bool] = True            # whether anything is decided before scores are known
 
     def __init__(self, **options):
-        unknown = sorted(set(options) - set(self.options))
+        known = self.options | self.common
+        unknown = sorted(set(options) - set(known))
         if unknown:
-            raise value_error(", ".join(unknown), f"options of the strategy {self.name!r}: "
-                              f"{', '.join(self.options) or 'none'}", "others", "see the strategy's `options`")
-        self.chosen = {name: options.get(name, default) for name, (default, _) in self.options.items()}
-        reasons = self.problems()
+            raise value_error(", ".join(unknown), f"options of the strategy {self.name!r}: {', '.join(known)}",
+                              "others", "see the strategy's `options`")
+        self.chosen = {name: options.get(name, default) for name, (default, _) in known.items()}
+        reasons = self._common_problems() + self.problems()
         if reasons:
             raise value_error(f"strategy {self.name!r}", "; ".join(reasons), repr(self.chosen), "change the options")
 
@@ -59,6 +66,24 @@ class TilingStrategy(ABC):
 
     def __repr__(self):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.chosen.items())})"
+
+    def tile_size(self, backend):
+        """Keys of a tile: the summary's, or `block`, or what suits the backend."""
+        if self.summary is not None:
+            return self.summary.block
+        return self.block or (64 if backend == "cpu" else 32)
+
+    def _common_problems(self):
+        from aat.tiling.summary import KeySummary
+
+        reasons = []
+        if self.block is not None and not (isinstance(self.block, int) and self.block > 0):
+            reasons.append("block a positive integer or None")
+        if self.summary is not None and not isinstance(self.summary, KeySummary):
+            reasons.append("summary an aat.KeySummary or None")
+        elif None not in (self.summary, self.block) and self.summary.block != self.block:
+            reasons.append(f"block {self.summary.block}, the summary's, or None")
+        return reasons
 
     def problems(self):
         """What should be otherwise about the options, each a phrase that says what is expected."""

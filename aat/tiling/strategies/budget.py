@@ -53,4 +53,5 @@ class Budget(TilingStrategy):
             keep.reshape(-1)[rest[:room]] = True
         lost = ~keep[:, :, np.arange(L) // rows]
         omitted = np.logaddexp.reduce(np.where(lost, upper, -np.inf), 3) + 1e-6
-        return plan_of(summary, request.q, request.tolerance, rows, keep, level, omitted, request.visible)
+        return plan_of(summary, request.q, request.tolerance, rows, keep, level, omitted, request.visible,
+                       form=request.form)

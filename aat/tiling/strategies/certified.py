@@ -21,5 +21,6 @@ class Certified(TilingStrategy):
 
     def plan(self, request):
         """The TilePlan; see base.TilingStrategy."""
+        masks = request.masks | ({"form": "largest"} if self.form == "largest" else {})
         return make_plan(request.summary, request.q, request.scale, request.tolerance, request.rows, mixed=self.mixed,
-                         part=self.part, form=self.form, **request.masks)
+                         part=self.part, **masks)

@@ -81,7 +81,8 @@ class Dyadic(TilingStrategy):
         keep = np.ones((B, Hq, Q, T), bool)
         level = np.zeros((B, Hq, Q, T))
         omitted = np.full((B, Hq, L), -np.inf)
-        rho, _ = bounds.share(request.tolerance, summary.largest, summary.spread)
+        spread = summary.spread if request.form == "range" else 2 * summary.largest
+        rho, _ = bounds.share(request.tolerance, summary.largest, spread)
         asked = 0
         for b, g in np.ndindex(B, summary.heads):
             if rho[b, g] <= 0 or not T or not L:
@@ -98,7 +99,7 @@ class Dyadic(TilingStrategy):
                 omitted[b, h] = walk.run().reshape(-1)[:L]
                 asked += walk.asked
         return plan_of(summary, q, request.tolerance, rows, keep, level, omitted, request.visible,
-                       notes={"bounds": asked})
+                       form=request.form, notes={"bounds": asked})
 
 
 class _Walk:

@@ -7,6 +7,7 @@ class Fixed(TilingStrategy):
     """Nothing is left out before QK, whatever the tolerance; the gate after QK may still use it."""
 
     name = "fixed"
+    plans = False
 
     def plan(self, request):
         """The TilePlan; see base.TilingStrategy."""

@@ -86,7 +86,7 @@ class Flow(TilingStrategy):
         self._new(())                           # checks the options
 
     def _new(self, shape):
-        return Resolution(shape, **{name: value for name, value in self.chosen.items() if name != "visit"})
+        return Resolution(shape, **{name: self.chosen[name] for name in self.options if name != "visit"})
 
     def plan(self, request):
         """The TilePlan; see base.TilingStrategy."""
@@ -104,7 +104,7 @@ class Flow(TilingStrategy):
             level[extra] = -keep.shape[3]
             keep |= extra
         return plan_of(request.summary, request.q, request.tolerance, request.rows, keep, level, base.log_omitted,
-                       request.visible)
+                       request.visible, form=request.form)
 
     def observe(self, density):
         """Tell the share of attention (B, Hq, T) that each tile got; returns the largest change of the field."""

@@ -1,0 +1,190 @@
+"""How does attention with a tolerance run? What may be left out, a launch of the forward kernel, and the certificate.
+
+docs/tiling.md has the theorem. A strategy (aat.tiling.strategies) says which tiles are visited; the kernel's gate leaves
+out more of them once their scores are known (kernels/parts/gate.py); what is missing in the end bounds the error.
+"""
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from aat.attention import dot
+from aat.attention.split import part_of
+from aat.tiling import bounds, request
+from aat.tiling.base import TileConfig
+from aat.tiling.values import Values
+
+SMALL = 1 << 28        # multiply-adds below which "auto" does not look for something to leave out
+WIN = 0.1              # share of its groups that a sample has to leave out for "auto" to go on
+SAMPLE = 0.01          # share of all query rows that a sample takes
+SLACK = 1 + 1e-3       # of the tolerance that no plan gets: its sums are rounded, and rows above it are computed again
+LEFT_OUT = ("skipped_before", "skipped_after", "replaced", "redone")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a launch may leave out, a row: the arrays of kernels/parts/gate.py.
+
+    kappa (B, Hq) float64: what may be missing over what is kept; 0: nothing may.
+    planned (B, Hq, Lq) float32: ln T, the bound on what a plan leaves out before any score; -inf: nothing.
+    tiles: None, or the Tiles to visit.
+    """
+
+    kappa: np.ndarray
+    planned: np.ndarray
+    tiles: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Lists of tiles: flat is (counts of n query tiles, then n lists of `width` places) in one int32 array."""
+
+    flat: np.ndarray
+    lists: np.ndarray
+
+    @classmethod
+    def of(cls, plan):
+        """Those of a TilePlan."""
+        counts = plan.counts.reshape(-1)
+        width = int(counts.max(initial=1))
+        flat = np.zeros(counts.size * (1 + width), np.int32)
+        flat[:counts.size] = counts
+        lists = flat[counts.size:].reshape(counts.size, width)
+        there = np.arange(width) < counts[:, None]
+        at = plan.starts[:counts.size, None] + np.arange(width)
+        lists[there] = plan.indices[at[there]]
+        return cls(flat, lists)
+
+
+def run(problem, session, tiling=None):
+    """The Result of a Problem with a tolerance > 0; its `bound` (B, Hq, Lq) is the certificate of each row.
+
+    tiling: None ("auto"), a TilingStrategy or a TileConfig.
+    """
+    return _Job(problem, session, tiling).run()
+
+
+class _Job:
+    """One call."""
+
+    def __init__(self, problem, session, tiling):
+        from aat.tiling.strategies.certified import Certified
+
+        self.problem, self.session, self.auto = problem, session, tiling is None
+        self.config = tiling if isinstance(tiling, TileConfig) else None
+        self.strategy = Certified() if tiling is None or self.config else tiling
+        self.shape = (problem.B, problem.Hq, problem.Lq)
+        # l is a sum of as many terms as there are groups and keys of a group, each rounded once
+        self.room = 1 + bounds.PLENTY + 2.0**-22 * (problem.Lk // 16 + 256)
+        self.tolerance = problem.tolerance / (self.room * SLACK)
+
+    def run(self):
+        self.values = Values.of(self.problem)
+        if self.auto and self.problem.multiply_adds_dense < SMALL:
+            return self._dense("too little work to leave some of it out")
+        if self.auto and (found := self._sampled()) < WIN:
+            return self._dense(f"a sample of the queries could leave out {found:.1%} of its tiles")
+        config = self._tiles_of()
+        plan = self._plan(config)
+        result = dot.run(self.problem, self.session, config, self._allowance(plan))
+        return self._certified(result, plan)
+
+    def _dense(self, why):
+        result = dot.run(self.problem, self.session, self.config)
+        result.bound = self._bound(np.zeros(self.shape, np.float32), np.zeros(self.shape[:2]))
+        result.tiling = f"dense: {why}"
+        result.counts |= dict.fromkeys(LEFT_OUT, 0)
+        return result
+
+    def _tiles_of(self):
+        """The TileConfig of the launch; its tiles are those of the strategy."""
+        problem, session = self.problem, self.session
+        if self.config is not None:
+            return self.config
+        return TileConfig.adaptive(session.lane_width, problem.D, problem.Dv, self.strategy.tile_size(session.backend),
+                                   session.limits.shared_bytes, problem.Lq)
+
+    def _plan(self, config):
+        """The strategy's TilePlan, or None: every visible tile is visited, and the gate decides."""
+        problem = self.problem
+        if problem.softcap is not None or not self.strategy.plans:
+            return None     # what summaries say of scores, they say before a softcap
+        return self.strategy.plan(request.of(replace(problem, tolerance=self.tolerance), self.strategy, config, self.session))
+
+    def _allowance(self, plan):
+        """The kernel's Allowance; nothing may be left out where scores or values may not be finite."""
+        values, planned = self.values, np.full(self.shape, -np.inf, np.float32)
+        if plan is None:
+            kappa = bounds.share(self.tolerance, values.largest, 2 * values.largest)[1]
+            return Allowance(np.where(values.tame, kappa, 0.0), planned)
+        return Allowance(np.where(values.tame, plan.kappa, 0.0), plan.log_omitted, Tiles.of(plan))
+
+    def _certified(self, result, plan):
+        """The Result with its certificate; heads that break the tolerance, by rounding alone, are computed again."""
+        spread = 2 * self.values.largest if plan is None else plan.spread
+        result.bound = self._bound(result.shares, spread)
+        dense = dot.count(self.problem, result.config)["visited"]
+        visited, counts = result.counts["visited"], result.counts
+        replaced = 0 if plan is None else int(plan.replaced_counts.sum())
+        after = counts.pop("light") + counts.pop("weighed")
+        counts |= dict(zip(LEFT_OUT, (dense - visited - replaced, after, replaced, 0), strict=True))
+        pairs = result.config.keys_per_group * result.config.rows_per_program(self.problem.dtype)
+        counts["multiply_adds"] -= after * pairs * self.problem.Dv
+        result.tiling = repr(self.strategy) if plan is not None else "the gate after QK alone"
+        if self.strategy.keeps_tolerance:
+            self._redo(result)
+        return result
+
+    def _bound(self, shares, spread):
+        """(B, Hq, Lq) float32 from the shares of the mass that may be missing: infinite where values are not finite."""
+        spread = np.asarray(spread, np.float64)[..., None]
+        with np.errstate(invalid="ignore"):
+            bound = np.where(shares > 0, shares * spread * self.room + 1e-37, 0.0)
+        return np.where(np.isfinite(self.values.largest)[..., None], bound, np.inf).astype(np.float32)
+
+    def _redo(self, result):
+        """Compute heads densely whose bound exceeds the tolerance; count their rows."""
+        allowed = (self.problem.tolerance * self.values.largest)[..., None]
+        broken = ~(result.bound <= np.where(np.isfinite(allowed), allowed, np.inf))
+        if not broken.any():
+            return
+        whole = replace(self.problem, out=result.out) if isinstance(result.out, np.ndarray) else None
+        if whole is None:
+            again = dot.run(self.problem, self.session, None)
+            result.out, result.lse = again.out, again.lse
+            result.bound[np.isfinite(result.bound)] = 0
+            result.counts["redone"] = self.problem.rows
+            return
+        for b, h in np.argwhere(broken.any(2)).tolist():
+            kv = h // self.problem.group
+            part = part_of(whole, (slice(b, b + 1), slice(h, h + 1), slice(0, whole.Lq), slice(kv, kv + 1)))
+            again = dot.run(part, self.session, None)
+            if again.out is not part.out:
+                result.out[b:b + 1, h:h + 1] = again.out
+            if result.lse is not None:
+                result.lse[b, h] = again.lse[0, 0]
+            result.bound[b, h] = 0
+            result.counts["redone"] += self.problem.Lq
+
+    def _sampled(self):
+        """The share of its tiles that a sample of the query tiles leaves out after QK: no plan leaves out many more."""
+        problem = self.problem
+        config = self._tiles_of()
+        rows = config.rows_per_program(problem.dtype)
+        tiles = -(-problem.Lq // rows)
+        if tiles < 4:
+            return 0.0
+        whole = int(np.ceil(SAMPLE * tiles * problem.Hq))
+        heads = min(problem.Hq, max(1, whole))
+        step = max(problem.group, problem.Hq // heads // problem.group * problem.group)
+        light = visited = 0
+        for n, h in enumerate(range(0, problem.Hq, step)):
+            first = (tiles // 2 + n) % tiles * rows
+            kv = h // problem.group
+            part = part_of(problem, (slice(0, 1), slice(h, h + 1), slice(first, min(first + rows, problem.Lq)),
+                                     slice(kv, kv + 1)))
+            job = _Job(replace(part, out=None, return_lse=False), self.session, config)
+            job.values = self.values.at(0, h)
+            found = dot.run(job.problem, self.session, config, job._allowance(None)).counts
+            light, visited = light + found["light"] + found["weighed"], visited + found["visited"]
+        return light / max(visited, 1)

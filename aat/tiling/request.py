@@ -1,0 +1,36 @@
+"""What is asked of a strategy for a call: a Request from a Problem."""
+import numpy as np
+
+from aat.arrays import widen
+from aat.tiling.strategies.base import Request
+from aat.tiling.summary import KeySummary
+from aat.tiling.visible import bias_range, tile_visibility
+
+ROUNDING = np.float32(2.0**-21)        # of a bias, in float32, and of its sum with a score
+
+
+def of(problem, strategy, config, session=None):
+    """The Request for a Problem, with the strategy's summary of its keys or a new one."""
+    block, rows = config.keys_per_tile, config.rows_per_program(problem.dtype)
+    q, k, v = (_floats(x) for x in (problem.q, problem.k, problem.v))
+    summary = strategy.summary
+    if summary is None:
+        summary = KeySummary(k, v, block, problem.kv_lens)
+    summary.check(k.shape, block)
+    offset = problem.q_offset
+    everything = problem.left is problem.right is problem.mask is problem.kv_lens is None
+    visible = None if everything else tile_visibility(
+        summary, problem.Lq, rows, offset=offset, left=problem.left, right=problem.right, mask=problem.mask)
+    low = high = None
+    if problem.bias is not None:
+        low, high = (x.astype(np.float32) for x in bias_range(widen(problem.bias), block))
+        low, high = low - ROUNDING * np.abs(low), high + ROUNDING * np.abs(high)
+    first = np.arange(0, problem.Lq, rows)
+    local = np.clip((first[None] + offset[:, None]) // block, 0, max(summary.tiles - 1, 0))
+    return Request(summary, q, problem.scale, problem.tolerance, rows, visible, high, low, local,
+                   form="largest" if problem.sinks is not None else "range")
+
+
+def _floats(x):
+    x = x if isinstance(x, np.ndarray) else x.numpy()
+    return x if x.dtype in (np.float32, np.float64) else widen(x)
