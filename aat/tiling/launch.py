@@ -93,8 +93,9 @@ class _Launch:
         flat = session.empty(self.programs * self.numbers, np.dtype(np.float32))
         self.out = (np.empty((tasks, summary.tiles), np.int32), np.empty((3, tasks), np.int32),
                     np.empty((B, Hq, L), np.float32))
-        self.arrays = {"q": _flat(q), "key": _flat(summary.moments.key), "scratch": flat.reshape(-1, session.lane_width),
-                       "flat": flat, "facts": _facts(summary, self.room), "heads": _heads(summary, rho, spread),
+        self.arrays = {"q": _flat(q), "key": _flat(summary.moments.key), "flat": flat,
+                       "scratch": flat.reshape(-1, session.lane_width),
+                       "facts": _facts(summary, self.room), "heads": _heads(summary, rho, spread),
                        "omitted": self.out[2].reshape(-1), "numbers": self.out[1].reshape(-1),
                        "ints": session.empty(self.programs * self.ints, np.dtype(np.int32)),
                        "lists": self.out[0].reshape(-1), "local": self.local}
@@ -111,7 +112,7 @@ class _Launch:
         from aat.kernels.tile_plan import build
 
         session, config, dtype = self.session, self.config, STORED[self.q.dtype.name]
-        key = ("tile_plan", dtype, config, self.spec)
+        key = ("tile_plan", dtype, config, self.spec, self.by_address)
 
         def make():
             lanes = [f(session.backend, session.lane_width, name, session.intrinsics)

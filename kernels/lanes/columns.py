@@ -66,8 +66,8 @@ class Addressed(Traced):
 
     @inline
     def put_number(self, handle, i, x):
-        whole = self.dtype == "i32"
-        self._call("write_i32" if whole else "store", handle, i, local(ti.cast(x, ti.i32 if whole else self.lanes.scalar)))
+        name, kind = ("write_i32", ti.i32) if self.dtype == "i32" else ("store", self.lanes.scalar)
+        self._call(name, handle, i, local(ti.cast(x, kind)))
 
     @inline
     def prefetch(self, handle, first, last, near):

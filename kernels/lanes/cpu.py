@@ -193,7 +193,8 @@ class CpuLanes:
         x, y, then, otherwise = local(x), local(y), local(then), local(otherwise)
         if self.bitcode:
             return self._value("where_less", x, y, then, otherwise)
-        return self._by_lane(lambda w: ti.select(element(x, w) < element(y, w), element(then, w), element(otherwise, w)))
+        less = [element(x, w) < element(y, w) for w in range(self.width)]
+        return self._by_lane(lambda w: ti.select(less[w], element(then, w), element(otherwise, w)))
 
     @inline
     def nonfinite(self, x):
