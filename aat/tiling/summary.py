@@ -4,7 +4,7 @@ import operator
 import numpy as np
 
 from aat.errors import type_error, value_error
-from aat.tiling import moments
+from aat.tiling import launch_summary, moments
 from aat.tiling.moments import NAMES, TINY, UNIT, TileMoments
 from aat.tiling.threads import share
 
@@ -22,6 +22,8 @@ class KeySummary:
         v: the same but for the last axis, Dv.
         block: keys of a tile; tiles start at multiples of it.
         kv_lens: (B,) ints or None; keys at or past it do not exist.
+        session: an open aat.backends.session.Session or None. On a CPU with the intrinsics kernels/tile_summary.py
+            computes the numbers; NumPy does elsewhere.
 
     Raises:
         TypeError: k or v is not an array of a known float dtype, or they differ; block is not an integer.
@@ -33,8 +35,9 @@ class KeySummary:
         spread: (B, Hk), the range of the widest column of the values, rounded up; inf likewise.
     """
 
-    def __init__(self, k, v, block, kv_lens=None):
+    def __init__(self, k, v, block, kv_lens=None, session=None):
         k, v = _arrays(k, v)
+        self._session = session
         self.block = _block(block)
         self.batch, self.heads, _, self.d = k.shape
         self.dv, self.dtype = v.shape[3], k.dtype
@@ -114,6 +117,14 @@ class KeySummary:
         count = np.clip(lens[:, None] - np.arange(first, tiles) * self.block, 0, self.block)
         rounded = UNIT if self.dtype == np.float64 else 0
         whole = k.shape[2] // self.block * self.block
+        session = self._session
+        if session is not None and session.alive and launch_summary.suits(session, self.d, self.block):
+            self._moments.count[:, :, first:tiles] = count[:, None]
+            low, high = launch_summary.summarize(session, k, v, lens - start, self.block, self._moments, first,
+                                                 float(rounded))
+            self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+            self._open = tuple(np.array(x[:, :, whole:]) for x in (k, v))
+            return
 
         def some(heads):
             work = moments.Workspace()
