@@ -79,6 +79,11 @@ class Pieces(Traced):
                 for at in range(0, columns, W)]
 
     @inline
+    def ask(self, memory, handle, columns):
+        """Ask for a row of the next tile: the products read no new memory, the sums over a tile do little else."""
+        memory.prefetch(handle, 0, columns, False)
+
+    @inline
     def put_row(self, memory, handle, columns, vectors):
         W = self.W
         for n, x in enumerate(vectors):
@@ -102,11 +107,13 @@ class Pieces(Traced):
 
     @inline
     def squared(self, vectors):
-        """The sum of the squares of vectors, lane by lane."""
-        total = self.L.splat(0.0)
-        for x in vectors:
-            self.C.fma(x, x, total)
-        return total
+        """The sum of the squares of vectors, lane by lane; in four parts, as one would wait for each addition."""
+        parts = [self.L.splat(0.0) for _ in range(min(4, len(vectors)))]
+        for n, x in enumerate(vectors):
+            self.C.fma(x, x, parts[n % 4])
+        for part in parts[1:]:
+            parts[0]._augassign(part, "Add")
+        return parts[0]
 
     @inline
     def add_squares(self, sums, vectors):
@@ -118,12 +125,12 @@ class Pieces(Traced):
         """Raise the range of each column; a NaN is passed over, its tile's spread tells of it."""
         for n, x in enumerate(vectors):
             assign(high[n], self.L.maximum(x, high[n]))
-            assign(low[n], self.L.maximum(local(x * -1.0), low[n]))
+            assign(low[n], self.L.where_less(x, low[n], x, low[n]))
 
     @inline
     def raised(self, low, high, vectors, others):
         for n in range(len(low)):
-            assign(low[n], self.L.maximum(vectors[n], low[n]))
+            assign(low[n], self.L.where_less(vectors[n], low[n], vectors[n], low[n]))
             assign(high[n], self.L.maximum(others[n], high[n]))
 
     @inline
@@ -211,6 +218,7 @@ def build(columns, spec):
     pieces = Pieces(C, spec)
     D, DV, BLOCK = spec.d, spec.dv, spec.block
     rows, wide, order, turned, _ = sizes(W, spec)
+    AHEAD = -(-BLOCK // (order // W))         # rows of the next tile that are asked for beside a row of blocks
     key_vectors, value_vectors, blocks = wide // W, padded(W, DV) // W, order // W
 
     @ti.kernel
@@ -239,7 +247,7 @@ def build(columns, spec):
                 k_base = K.at(C.long(b) * C.long(meta[Meta.K]) + C.long(h) * C.long(meta[Meta.K + 1]))
                 v_base = V.at(C.long(b) * C.long(meta[Meta.V]) + C.long(h) * C.long(meta[Meta.V + 1]))
                 first_tile = chunk * meta[Meta.CHUNK]
-                low = [L.splat(-INFINITY) for _ in ti.static(range(value_vectors))]       # of -v: largest
+                low = [L.splat(INFINITY) for _ in ti.static(range(value_vectors))]
                 high = [L.splat(-INFINITY) for _ in ti.static(range(value_vectors))]
                 for n in range(ti.min(meta[Meta.CHUNK], meta[Meta.TILES] - first_tile)):
                     start = (first_tile + n) * BLOCK
@@ -249,7 +257,7 @@ def build(columns, spec):
                         inverse = 1.0 / ti.cast(count, ti.f32)
                         # The centre, then keys about it.
                         sums = [L.splat(0.0) for _ in ti.static(range(key_vectors))]
-                        k_at = K.step(k_base, C.long(start) * k_step)
+                        k_at, v_at = K.step(k_base, C.long(start) * k_step), V.step(v_base, C.long(start) * v_step)
                         for j in range(count):
                             pieces.add(sums, pieces.row(K, K.step(k_at, C.long(j) * k_step), D))
                         c = pieces.scaled(sums, inverse)
@@ -282,6 +290,8 @@ def build(columns, spec):
                             depth, dimensions = (wide, count) if ti.static(turned) else (count, D)
                             share = 1.0 / trace
                             for r in range(blocks):
+                                for j in range(AHEAD):
+                                    pieces.ask(K, K.step(k_at, C.long(BLOCK + r * AHEAD + j) * k_step), D)
                                 for v in range(r, blocks):
                                     block = [L.splat(0.0) for _ in ti.static(range(W))]
                                     left, right = F.step(m_at, r * W), F.step(m_at, v * W)
@@ -292,17 +302,18 @@ def build(columns, spec):
                                     pieces.put_block(F, at, order, block, share)
                                     if v > r:
                                         pieces.turn(F, at, order, F.step(a_at, v * W * order + r * W), order)
-                            middle = 1.0 / ti.cast(ti.min(D, count), ti.f32)
+                            middle = 1.0 / ti.cast(dimensions, ti.f32)
                             for i in range(dimensions):
                                 at = F.step(a_at, C.long(i) * (order + 1))
                                 F.put_number(at, 0, F.number(at, 0) - middle)
                             total = L.splat(0.0)
-                            for i in range(order * blocks):
-                                a = F.vector(F.step(a_at, C.long(i) * W), 0)
-                                C.fma(a, a, total)
+                            for i in range(order):
+                                total += pieces.squared(pieces.row(F, F.step(a_at, C.long(i) * order), order))
                             frobenius = pieces.total(total)
                             own, others = L.splat(0.0), L.splat(0.0)
                             for r in range(blocks):
+                                for j in range(AHEAD):
+                                    pieces.ask(V, V.step(v_at, C.long(BLOCK + r * AHEAD + j) * v_step), DV)
                                 for v in range(r, blocks):
                                     block = [L.splat(0.0) for _ in ti.static(range(W))]
                                     left, right = F.step(a_at, r * W), F.step(a_at, v * W)
@@ -336,9 +347,8 @@ def build(columns, spec):
                         shifts.put_number(shifts.at(place), 0, shift)
 
                         # Values: mean, standard deviation of the widest column, range.
-                        v_at = V.step(v_base, C.long(start) * v_step)
                         value_sums = [L.splat(0.0) for _ in ti.static(range(value_vectors))]
-                        tile_low = [L.splat(-INFINITY) for _ in ti.static(range(value_vectors))]
+                        tile_low = [L.splat(INFINITY) for _ in ti.static(range(value_vectors))]
                         tile_high = [L.splat(-INFINITY) for _ in ti.static(range(value_vectors))]
                         for j in range(count):
                             values = pieces.row(V, V.step(v_at, C.long(j) * v_step), DV)
@@ -353,18 +363,19 @@ def build(columns, spec):
                         top = pieces.largest_size(mean) + spread + TINY
                         spread += rounded * top + TINY
                         value_shift = ((ti.cast(count, ti.f32) + 4.0) * UNIT + rounded) * top
-                        bad = pieces.any_nonfinite(seconds) + pieces.any_nonfinite(mean)
-                        if bad > 0:
+                        lost = pieces.any_nonfinite(mean)                       # by a value that is not finite
+                        if lost == 1:
+                            for v in ti.static(range(value_vectors)):
+                                tile_low[v], tile_high[v] = L.splat(-INFINITY), L.splat(INFINITY)
+                        if lost + pieces.any_nonfinite(seconds) > 0:
                             spread, value_shift = INFINITY, INFINITY
                             for v in ti.static(range(value_vectors)):
                                 mean[v] = L.splat(0.0)
-                                tile_low[v] = L.splat(INFINITY)
-                                tile_high[v] = L.splat(INFINITY)
                         pieces.raised(low, high, tile_low, tile_high)
                         pieces.put_row(value_out, value_out.at(C.long(place) * DV), DV, mean)
                         spreads.put_number(spreads.at(place), 0, spread)
                         value_shifts.put_number(value_shifts.at(place), 0, value_shift)
-                pieces.put_row(lows, lows.at(C.long(task) * DV), DV, pieces.scaled(low, -1.0))
+                pieces.put_row(lows, lows.at(C.long(task) * DV), DV, low)
                 pieces.put_row(highs, highs.at(C.long(task) * DV), DV, high)
                 task = L.next_task(meta, Meta.TASK, meta_address, task, 1)
             L.publish(meta, meta[Meta.COUNTS] + PROGRAM * t, meta_address)

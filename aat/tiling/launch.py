@@ -1,4 +1,6 @@
-"""How do the kernels of plans run on a session? A summary and queries become the arguments of kernels/tile_plan.py."""
+"""How does the kernel of plans run on a session? A summary and queries become the arguments of kernels/tile_plan.py."""
+import contextlib
+
 import numpy as np
 
 from aat.backends.relaunch import Relaunch
@@ -36,6 +38,21 @@ def plan_arrays(session, summary, q, scale, rho, spread, rows, *, mixed=False, r
     """
     with session.scope():
         return _Launch(session, summary, q, scale, rho, spread, rows, mixed, reach, local).run()
+
+
+@contextlib.contextmanager
+def kept(session, key, make):
+    """(meta, shares) of a launch, from the session where it keeps one of this key, else from make().
+
+    Only for launches whose arrays are named by address in `meta`: nothing else may differ between them.
+    """
+    idle = session.repeats.setdefault(key, [])
+    try:
+        launch = idle.pop()             # nobody else has it meanwhile
+    except IndexError:
+        launch = make()
+    yield launch
+    idle.append(launch)
 
 
 class _Launch:
@@ -122,26 +139,42 @@ class _Launch:
         if self.tasks == 0 or self.summary.tiles == 0:
             self.out[1][...], self.out[2][...] = 0, -np.inf
             return self.out
-        kernel, meta, Meta = session.kernel(key, make), self.meta, self.Meta
-        given = [self.arrays[name] for name in ("q", "key", "scratch")]
-        indexed = [self.arrays[name] for name in ("flat", "facts", "heads", "omitted", "numbers", "ints", "lists",
-                                                  "local")]
-        indexed = [x if x is not None and (n == 3 or not self.by_address) else 0 for n, x in enumerate(indexed)]
-        if not self.by_address and self.local is None:
-            indexed[-1] = np.zeros(1, np.int32)
-        arguments = (*given, *indexed, meta, self.scale)
+        kernel = session.kernel(key, make)
         if session.first_launch(key):       # compiles, with no tasks: two threads may not do that at once
-            meta[Meta.TASKS] = 0
+            tasks, self.meta[self.Meta.TASKS] = self.meta[self.Meta.TASKS], 0
             with session.launching(counted=False):
-                kernel(*arguments, 0)
-            meta[Meta.TASKS] = self.tasks
+                kernel(*self._given(), 0)
+            self.meta[self.Meta.TASKS] = tasks
             kernel = session.kernel(key, make)
-        meta[Meta.TASK], self.counts[...] = 0, 0
-        shares = [Relaunch(kernel, (*arguments, program)) for program in range(self.programs)]
-        finished = (lambda n: self.counts[n * self.step + self.Counts.FINISHED]) if self.by_address else None
+        if not self.by_address or self.q.shape[3] < session.lane_width:
+            self._go(self.meta, self._shares(kernel))
+            return self.out
+        for name in ("q", "key", "scratch", "omitted"):         # found by address: the launch is kept without them
+            self.arrays[name] = np.zeros_like(self.arrays[name][:1])
+        with kept(session, (*key, len(self.meta), self.programs, self.scale),
+                  lambda: (self.meta, self._shares(kernel))) as (meta, shares):
+            meta[...] = self.meta
+            meta[self.Meta.META_ADDRESS:self.Meta.META_ADDRESS + 2] = np.array([meta.ctypes.data], np.uint64).view(np.int32)
+            self._go(meta, shares)
+        return self.out
+
+    def _given(self):
+        """The kernel's arguments without the program's number; 0 for arrays that it finds by address alone."""
+        names = ("q", "key", "scratch", "flat", "facts", "heads", "omitted", "numbers", "ints", "lists", "local")
+        always = ("q", "key", "scratch", "omitted")
+        arrays = [self.arrays[name] if name in always or not self.by_address else 0 for name in names]
+        arrays = [np.zeros(1, np.int32) if x is None else x for x in arrays]
+        return (*arrays, self.meta, self.scale)
+
+    def _shares(self, kernel):
+        return [Relaunch(kernel, (*self._given(), program)) for program in range(self.programs)]
+
+    def _go(self, meta, shares):
+        session, at = self.session, int(self.meta[self.Meta.COUNTS])
+        meta[self.Meta.TASK], meta[at:] = 0, 0
+        finished = (lambda n: meta[at + n * self.step + self.Counts.FINISHED]) if self.by_address else None
         with session.launching():
             session.team.run([share.go for share in shares], finished)
-        return self.out
 
 
 def _facts(summary, room):

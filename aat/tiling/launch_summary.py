@@ -2,6 +2,7 @@
 import numpy as np
 
 from aat.backends.relaunch import Relaunch
+from aat.tiling.launch import kept
 
 ALONE = 1 << 14                  # keys below which waking a second thread takes longer than the work
 CHUNK = 8                        # tiles of a task
@@ -23,10 +24,9 @@ def summarize(session, k, v, lens, block, moments, first, rounded):
         lens: (B,) rows that exist. rounded: relative error of the numbers of k and v.
         moments: TileMoments with room for the tiles from number `first` on; its count is not written.
     """
-    from aat.backends.program import free_launch  # noqa: F401
     from aat.kernels.lanes import columns_for
     from aat.kernels.parts.queries import PROGRAM
-    from aat.kernels.tile_summary import ADDRESSED, Meta, NUMBERS, Spec, build, sizes
+    from aat.kernels.tile_summary import ADDRESSED, META_ADDRESS, NUMBERS, Meta, Spec, build, sizes
 
     k, v = (np.ascontiguousarray(x) if _scattered(x) else x for x in (k, v))
     B, H, L, d = k.shape
@@ -66,10 +66,16 @@ def summarize(session, k, v, lens, block, moments, first, rounded):
                 kernel(meta, rounded, 0)
             meta[Meta.TASKS] = tasks
             kernel = session.kernel(key, make)
-        meta[Meta.TASK], meta[counts:] = 0, 0
-        shares = [Relaunch(kernel, (meta, rounded, program)).go for program in range(programs)]
-        with session.launching():
-            session.team.run(shares, lambda n: meta[counts + PROGRAM * n])
+
+        def shares():
+            return meta, [Relaunch(kernel, (meta, rounded, program)) for program in range(programs)]
+
+        with kept(session, (*key, len(meta), programs, rounded), shares) as (own, launches):
+            own[...] = meta
+            own[Meta.TASK], own[counts:] = 0, 0
+            own[META_ADDRESS:META_ADDRESS + 2] = np.array([own.ctypes.data], np.uint64).view(np.int32)
+            with session.launching():
+                session.team.run([share.go for share in launches], lambda n: own[counts + PROGRAM * n])
     return low.min(2), high.max(2)
 
 

@@ -232,6 +232,7 @@ def rebuilt(session):
     """Kernels are compiled anew, with what was planted."""
     session._kernels.clear()
     session._launched.clear()
+    session.repeats.clear()
 
 
 def breaks(session, names=("g7-one-sided", "g7-tight", "g7-small-tails"), **options):
