@@ -25,7 +25,8 @@ from aat.kernels.lanes.base import NEGATIVE_INFINITY
 from aat.kernels.parts.queries import Assembly, Counts, Meta
 from aat.kernels.parts.queries import Spec as QuerySpec
 
-__all__ = ["CHORD", "LOG", "RANGE", "STEPS", "ZERO", "Fact", "Head", "Pieces", "Place", "Spec", "build", "scratch_sizes"]
+__all__ = ["CHORD", "LOG", "RANGE", "STEPS", "ZERO", "Fact", "Head", "Pieces", "Place", "Spec", "build",
+           "scratch_sizes"]
 
 
 def build(columns, query_lanes, config, spec):

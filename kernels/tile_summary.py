@@ -1,14 +1,14 @@
-"""What is kept of tiles of keys and values: centre, radius, largest eigenvalue, spread; the numbers of aat/tiling/moments.py.
+"""What is kept of tiles of keys and values: centre, radius, largest eigenvalue, spread (aat/tiling/moments.py).
 
-Lanes are columns. Only for lanes with the intrinsics: arrays travel as addresses. docs/kernels/tile_summary.md derives the
-bounds and their rounding.
+Lanes are columns. Only for lanes with the intrinsics: arrays travel as addresses. docs/kernels/tile_summary.md derives
+the bounds and their rounding.
 """
 from dataclasses import dataclass
 from enum import IntEnum
 
 import taichi as ti
 from aat.kernels.attention_merge import padded
-from aat.kernels.lanes.base import Traced, assign, element, inline, local
+from aat.kernels.lanes.base import Traced, assign, inline, local
 from aat.kernels.parts.queries import PROGRAM
 
 UNIT = 2.0**-24
@@ -81,7 +81,7 @@ class Pieces(Traced):
     @inline
     def ask(self, memory, handle, columns):
         """Ask for a row of the next tile: the products read no new memory, the sums over a tile do little else."""
-        memory.prefetch(handle, 0, columns, False)
+        memory.prefetch(handle, 0, columns, True)
 
     @inline
     def put_row(self, memory, handle, columns, vectors):
@@ -276,7 +276,8 @@ def build(columns, spec):
                             squares += lengths
                         trace = pieces.total(squares)
                         far = pieces.root(pieces.largest(largest)) * (1 + (D + 4) * UNIT) + D**0.5 * LOST
-                        norm = pieces.root(pieces.total(pieces.squared(c))) * (1 + (D + 8) * UNIT) + (TINY + D**0.5 * LOST)
+                        norm = pieces.root(pieces.total(pieces.squared(c))) * (1 + (D + 8) * UNIT)
+                        norm += TINY + D**0.5 * LOST
                         good = pieces.finite(trace) * pieces.finite(norm)
 
                         # x^T x over its trace (or x x^T, if that is smaller), about the mean of its eigenvalues.

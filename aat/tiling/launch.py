@@ -154,7 +154,7 @@ class _Launch:
         with kept(session, (*key, len(self.meta), self.programs, self.scale),
                   lambda: (self.meta, self._shares(kernel))) as (meta, shares):
             meta[...] = self.meta
-            meta[self.Meta.META_ADDRESS:self.Meta.META_ADDRESS + 2] = np.array([meta.ctypes.data], np.uint64).view(np.int32)
+            meta.view(np.uint64)[self.Meta.META_ADDRESS // 2] = meta.ctypes.data
             self._go(meta, shares)
         return self.out
 

@@ -1,4 +1,4 @@
-"""How does the kernel of summaries run on a session? Keys and values become the arguments of kernels/tile_summary.py."""
+"""How does the kernel of summaries run on a session? Keys and values become arguments of kernels/tile_summary.py."""
 import numpy as np
 
 from aat.backends.relaunch import Relaunch
@@ -73,7 +73,7 @@ def summarize(session, k, v, lens, block, moments, first, rounded):
         with kept(session, (*key, len(meta), programs, rounded), shares) as (own, launches):
             own[...] = meta
             own[Meta.TASK], own[counts:] = 0, 0
-            own[META_ADDRESS:META_ADDRESS + 2] = np.array([own.ctypes.data], np.uint64).view(np.int32)
+            own.view(np.uint64)[META_ADDRESS // 2] = own.ctypes.data
             with session.launching():
                 session.team.run([share.go for share in launches], lambda n: own[counts + PROGRAM * n])
     return low.min(2), high.max(2)

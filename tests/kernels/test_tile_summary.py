@@ -1,4 +1,6 @@
 """tile_summary: every number is a bound in exact arithmetic, close to NumPy's, whatever the lanes, sizes and dtypes."""
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from aat.kernels.reference.tile_summary import tile_summary
@@ -116,7 +118,7 @@ def test_appending_is_building_at_once(session, cuts):
     whole = KeySummary(k, v, 16, session=session)
     edges = np.cumsum((0, *cuts))
     grown = KeySummary(k[:, :, :edges[1]], v[:, :, :edges[1]], 16, session=session)
-    for a, b in zip(edges[1:], edges[2:], strict=False):
+    for a, b in pairwise(edges[1:]):
         grown.append(k[:, :, a:b], v[:, :, a:b])
     for name in moments.NAMES:
         assert np.array_equal(getattr(grown.moments, name), getattr(whole.moments, name)), name
@@ -201,7 +203,8 @@ def test_a_number_that_is_no_bound_is_caught(session, monkeypatch, fault):
             plain = pieces.largest
             monkeypatch.setattr(pieces, "largest", inline(lambda self, x: local(plain(self, x) * 0.999)))
         elif fault == "spread":
-            monkeypatch.setattr(pieces, "largest_of", inline(lambda self, vectors: pieces.largest(self, vectors[0] * 0.9)))
+            monkeypatch.setattr(pieces, "largest_of", inline(
+                lambda self, vectors: pieces.largest(self, vectors[0] * 0.9)))
         else:                                       # a centre that is not the mean
             plain = pieces.scaled
             monkeypatch.setattr(pieces, "scaled", inline(lambda self, x, factor: plain(self, x, factor * 0.999)))
