@@ -81,7 +81,7 @@ class Pieces(Traced):
     @inline
     def ask(self, memory, handle, columns):
         """Ask for a row of the next tile: the products read no new memory, the sums over a tile do little else."""
-        memory.prefetch(handle, 0, columns, True)
+        memory.prefetch(handle, 0, columns, False)
 
     @inline
     def put_row(self, memory, handle, columns, vectors):
@@ -218,7 +218,8 @@ def build(columns, spec):
     pieces = Pieces(C, spec)
     D, DV, BLOCK = spec.d, spec.dv, spec.block
     rows, wide, order, turned, _ = sizes(W, spec)
-    AHEAD = -(-BLOCK // (order // W))         # rows of the next tile that are asked for beside a row of blocks
+    pairs = (order // W) * (order // W + 1) // 2
+    AHEAD = -(-BLOCK // pairs)                # rows of the next tile that are asked for beside a block
     key_vectors, value_vectors, blocks = wide // W, padded(W, DV) // W, order // W
 
     @ti.kernel
@@ -289,11 +290,12 @@ def build(columns, spec):
                                         pieces.turn(F, F.step(x_at, r * W * wide + v * W), wide,
                                                     F.step(turned_at, v * W * rows + r * W), rows)
                             depth, dimensions = (wide, count) if ti.static(turned) else (count, D)
-                            share = 1.0 / trace
+                            share, asked = 1.0 / trace, BLOCK
                             for r in range(blocks):
-                                for j in range(AHEAD):
-                                    pieces.ask(K, K.step(k_at, C.long(BLOCK + r * AHEAD + j) * k_step), D)
                                 for v in range(r, blocks):
+                                    for j in range(AHEAD):
+                                        pieces.ask(K, K.step(k_at, C.long(asked + j) * k_step), D)
+                                    asked += AHEAD
                                     block = [L.splat(0.0) for _ in ti.static(range(W))]
                                     left, right = F.step(m_at, r * W), F.step(m_at, v * W)
                                     for j in range(depth):
@@ -312,10 +314,12 @@ def build(columns, spec):
                                 total += pieces.squared(pieces.row(F, F.step(a_at, C.long(i) * order), order))
                             frobenius = pieces.total(total)
                             own, others = L.splat(0.0), L.splat(0.0)
+                            asked = BLOCK
                             for r in range(blocks):
-                                for j in range(AHEAD):
-                                    pieces.ask(V, V.step(v_at, C.long(BLOCK + r * AHEAD + j) * v_step), DV)
                                 for v in range(r, blocks):
+                                    for j in range(AHEAD):
+                                        pieces.ask(V, V.step(v_at, C.long(asked + j) * v_step), DV)
+                                    asked += AHEAD
                                     block = [L.splat(0.0) for _ in ti.static(range(W))]
                                     left, right = F.step(a_at, r * W), F.step(a_at, v * W)
                                     for j in range(order):

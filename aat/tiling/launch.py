@@ -13,10 +13,20 @@ STORED = {"float32": "f32", "float16": "f16", "uint16": "bf16", "bfloat16": "bf1
 LARGEST = np.float32(3e38)
 
 
-def suits(session, rows, queries_dtype):
-    """Whether the kernel can plan for query tiles of `rows` rows on a session (None: no)."""
-    return session is not None and session.backend == "cpu" and vectors(session, rows) in BLOCKS and (
-        queries_dtype.name in STORED or queries_dtype == np.float64)
+def suits(session, summary, q, rows):
+    """Whether the kernel can plan for the queries q in query tiles of `rows` rows on a session (None: no)."""
+    if session is None or session.backend != "cpu" or vectors(session, rows) not in BLOCKS:
+        return False
+    lists = q.shape[0] * q.shape[1] * -(-q.shape[2] // rows) * max(summary.tiles, 1)
+    known = q.dtype.name in STORED or q.dtype == np.float64
+    return known and max(lists, elements(q), elements(summary.moments.key)) < 2**31
+
+
+def elements(x):
+    """What an index into the array must count."""
+    if not x.size:
+        return 0
+    return 1 + sum((n - 1) * abs(step) for n, step in zip(x.shape, x.strides, strict=True)) // x.itemsize
 
 
 def vectors(session, rows):
@@ -213,5 +223,4 @@ def _flat(x):
     """The memory between the first and the last element as a flat array, without a copy."""
     if not x.size:
         return x.reshape(-1)
-    steps = sum((size - 1) * stride for size, stride in zip(x.shape, x.strides, strict=True))
-    return np.lib.stride_tricks.as_strided(x, shape=(1 + steps // x.itemsize,), strides=(x.itemsize,))
+    return np.lib.stride_tricks.as_strided(x, shape=(elements(x),), strides=(x.itemsize,))

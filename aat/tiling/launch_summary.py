@@ -2,18 +2,20 @@
 import numpy as np
 
 from aat.backends.relaunch import Relaunch
-from aat.tiling.launch import kept
+from aat.tiling.launch import elements, kept
 
 ALONE = 1 << 14                  # keys below which waking a second thread takes longer than the work
 CHUNK = 8                        # tiles of a task
 WIDEST = 128                     # order of the largest matrix that a thread's scratch memory is worth
+MOST = 512                       # keys of a tile, columns of a row
 STORED = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
-def suits(session, d, block):
-    """Whether the kernel can summarize tiles of `block` keys of d columns on a session (None: no)."""
-    return session is not None and session.backend == "cpu" and session.intrinsics and min(d, block) <= WIDEST and (
-        max(d, block) <= 512)
+def suits(session, block, k, v):
+    """Whether the kernel can summarize tiles of `block` of the keys k (B, H, L, D) and values v on a session."""
+    d = k.shape[3]
+    small = min(d, block) <= WIDEST and max(d, block, v.shape[3]) <= MOST
+    return small and session.backend == "cpu" and session.intrinsics and max(elements(k), elements(v)) < 2**31
 
 
 def summarize(session, k, v, lens, block, moments, first, rounded):

@@ -110,7 +110,7 @@ def make_plan(summary, q, scale, tolerance, rows, *, mixed=False, part=1.0, form
     group = Hq // summary.heads
     spread = summary.spread if form == "range" else 2 * summary.largest
     rho, kappa = bounds.share(tolerance, summary.largest, spread)
-    if visible is None and bias_high is None and launch.suits(session, rows, q.dtype):
+    if visible is None and bias_high is None and launch.suits(session, summary, q, rows):
         arrays = launch.plan_arrays(session, summary, q, scale, rho * part, spread, rows, mixed=mixed, reach=reach,
                                     local=local)
         return _from_kernel(summary, rows, tolerance, arrays, *(np.repeat(x, group, 1) for x in (rho, kappa, spread)))

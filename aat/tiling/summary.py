@@ -109,7 +109,10 @@ class KeySummary:
     def _extend(self, k, v, lens):
         """Append, where lens are the keys that exist afterwards."""
         start = self.length - self._open[0].shape[2]
-        k, v = (np.concatenate([old, new.astype(np.float32)], 2) if old.shape[2] else _float32(new)
+        session = self._session
+        by_kernel = session is not None and session.alive and launch_summary.suits(session, self.block, k, v)
+        stored = by_kernel and self.dtype != np.float64         # a kernel reads 16 bits as they are
+        k, v = (np.concatenate([old, new.astype(np.float32)], 2) if old.shape[2] else new if stored else _float32(new)
                 for old, new in zip(self._open, (k, v), strict=True))
         self.length, self.lens = start + k.shape[2], lens
         first, tiles = start // self.block, self.tiles
@@ -117,13 +120,12 @@ class KeySummary:
         count = np.clip(lens[:, None] - np.arange(first, tiles) * self.block, 0, self.block)
         rounded = UNIT if self.dtype == np.float64 else 0
         whole = k.shape[2] // self.block * self.block
-        session = self._session
-        if session is not None and session.alive and launch_summary.suits(session, self.d, self.block):
+        if by_kernel:
             self._moments.count[:, :, first:tiles] = count[:, None]
             low, high = launch_summary.summarize(session, k, v, lens - start, self.block, self._moments, first,
                                                  float(rounded))
             self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
-            self._open = tuple(np.array(x[:, :, whole:]) for x in (k, v))
+            self._open = tuple(np.array(x[:, :, whole:], np.float32) for x in (k, v))
             return
 
         def some(heads):

@@ -83,10 +83,14 @@ def test_every_width_of_lanes(session, monkeypatch, width, L, D, Dv, block):
     close(got, KeySummary(k, v, block))
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_every_dtype_is_bounded_as_it_is_stored(session, dtype):
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
+def test_every_dtype_is_bounded_as_it_is_stored(session, name):
+    dtype = np.dtype(name) if name != "bfloat16" else np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
     k, v = arrays(dtype=dtype, offset=5)
-    check(k, v, KeySummary(k, v, 16, session=session))
+    got = KeySummary(k[:, :, :70], v[:, :, :70], 16, session=session)
+    got.append(k[:, :, 70:], v[:, :, 70:])
+    check(k, v, got)
+    close(got, KeySummary(k, v, 16))
 
 
 @pytest.mark.parametrize("rank", [1, 2, 4, 8, 16])
@@ -144,10 +148,15 @@ def test_what_is_not_finite_gives_infinite_bounds_in_its_tile_alone(session, whe
 def test_an_empty_summary_and_what_the_kernel_is_not_for(session, monkeypatch):
     k, v = arrays(L=0)
     assert KeySummary(k, v, 16, session=session).tiles == 0
-    assert not launch_summary.suits(None, 64, 64) and not launch_summary.suits(session, 256, 256)
-    assert launch_summary.suits(session, 64, 64) and launch_summary.suits(session, 256, 64)
+    suits = launch_summary.suits
+    for D, block, expected in ((64, 64, True), (256, 64, True), (256, 256, False), (600, 64, False)):
+        assert suits(session, block, *arrays(L=1, D=D)) == expected
+    far = np.lib.stride_tricks.as_strided(k[:, :, :0], (1, 2, 4, 16), (0, 8 << 30, 64, 4))
+    fits = suits(session, 64, far, v)                   # an index would not fit 32 bits; nobody may print this array
+    del far
+    assert not fits
     monkeypatch.setattr(session, "intrinsics", False)
-    assert not launch_summary.suits(session, 64, 64)
+    assert not suits(session, 64, *arrays(L=1))
 
 
 # The law on summaries of the kernel, and planted faults.
