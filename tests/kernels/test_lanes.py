@@ -170,7 +170,7 @@ def test_a_bucket_is_a_line_between_powers_of_two(cpu):
     zero, high = 127 * 16, 127 * 16 + 64
     x = np.array([zero, zero + 0.99, zero + 1, zero + 15.5, zero + 16, zero - 16, -1e30, np.nan, np.inf, -np.inf,
                   zero + 63, zero + 65, 31, 33.5, zero - 100, zero + 40])
-    body = lambda L, a, b, c: CpuColumns(L).bucket(a, 32.0, 1.0 * high)     # noqa: E731
+    body = lambda L, a, b, c: CpuColumns(L).bucket(a, 32.0, 1.0 * high)
     limited = np.floor(np.where(np.isnan(x), high, np.clip(x, 32, high)))
     want = (1 + limited % 16 / 16) * 2.0 ** (limited // 16 - 127)
     np.testing.assert_array_equal(apply(session, lanes, "bucket", body, x), want)

@@ -201,6 +201,46 @@ def test_small_and_empty_problems(session, queries, keys):
     assert (plan.counts + plan.replaced_counts <= summary.tiles).all()
 
 
+@pytest.mark.parametrize("which", [0, 1], ids=["log", "excess"])
+def test_the_formulas_lie_above_the_exact_ones(session, which):
+    import taichi as ti
+    from aat.kernels.lanes import columns_for
+    from aat.kernels.tile_plan import Pieces, Spec
+
+    from aat.tiling.base import TileConfig
+
+    C = columns_for("cpu", 16, "f32", session.intrinsics)
+    L, pieces, numbers = C.lanes, Pieces(C, TileConfig(16, 1, 1, 1, 1, 1), Spec(16)), ti.types.ndarray(ti.f32, 1)
+    grid = np.concatenate([np.geomspace(1e-12, 1e3, 300), np.linspace(0.9, 1.1, 41), np.linspace(19.9, 20.1, 43)])
+    delta, ratio = (x.reshape(-1) for x in np.meshgrid(grid, [0, 1e-8, 1e-3, 0.1, 0.5, 1, 1.5, 4]))
+    delta = delta.astype(np.float32)
+    w2 = (ratio * delta.astype(np.float64)**2).astype(np.float32)       # w2 above delta^2 may come, from loose bounds
+
+    @ti.kernel
+    def evaluate(a: numbers, b: numbers, out: numbers, groups: ti.i32):
+        ti.loop_config(block_dim=1, serialize=True)
+        for t in range(groups):
+            at = L.affine(L.rows(t * 16, 2**30), 1, 0)
+            log, rest = pieces.excess(L.gather(a, at, 0, "f32"), L.gather(b, at, 0, "f32"))
+            L.scatter_plain(out, None, at, [log, rest][which])
+
+    got = np.zeros_like(delta)
+    with session.launching():
+        evaluate(delta, w2, got, len(delta) // 16)
+    d, w = delta.astype(np.longdouble), w2.astype(np.longdouble)
+    with np.errstate(over="ignore"):
+        second = np.where(d < 0.1, w / 2 * (1 + d / 3 + d**2 / 12 + d**3 / 60 + d**4 / 360 + d**5 / 2520),
+                          w * (np.expm1(d) - d) / d**2)
+        rest = np.minimum(2 * np.sinh(d / 2)**2, second)
+    true, room = (np.log1p(rest), 1e-5) if which == 0 else (rest, 0)
+    some = np.ones(len(d), bool) if which == 0 else d <= 55             # e^60 is the largest that a mean's error may be
+    assert len(delta) % 16 == 0 and (got[some] >= true[some]).all()
+    # cosh has two terms below 1; beyond 20 the logarithm is exact enough, and 1 is not taken off again
+    loose = np.where(d < 1, 5e-3, 1e-4 if which == 0 else np.where(d < 20, 1e-4, 1e-2))
+    room = np.where((d >= 20) & (which == 1), 1.01, room)
+    assert (got <= true * (1 + loose) + room)[some].all()
+
+
 # The law: error <= bound <= tolerance max|v| of a run by the kernel's plan, zero violations; planted faults break it.
 
 def judged(session, name, seed, eps, rows=16, mixed=False, queries=128, keys=512, block=32, **options):
