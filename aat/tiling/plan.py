@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aat.errors import value_error
-from aat.tiling import bounds
+from aat.tiling import bounds, launch
 from aat.tiling.moments import NAMES, TileMoments
-from aat.tiling.visible import ALL, NOTHING
+from aat.tiling.visible import ALL, NOTHING, tile_visibility
 
 STEPS = 16                              # buckets an octave
 LOG = STEPS / math.log(2)               # buckets a unit of the natural logarithm
@@ -38,7 +38,8 @@ CANDIDATES = np.array([1, 1.5, 2.3, 3.5, 6, 12])      # budgets tried, over rho,
 class TilePlan:
     """The tiles that each query tile visits.
 
-    Query tiles are numbered (b Hq + h) Q + i; tile lists of query tile j are indices[starts[j]:starts[j + 1]].
+    Query tiles are numbered (b Hq + h) Q + i. The list of query tile j are the counts[j] numbers of `indices` from
+    starts[j] on; those of different query tiles need not touch, and `replaced` may be the same array as `indices`.
 
     block, rows: keys of a tile, query rows of a query tile. tolerance: what was asked for.
     counts (B, Hq, Q) int32, starts (B Hq Q + 1) int32, indices int32: tiles to visit, in the order of the visit.
@@ -68,12 +69,12 @@ class TilePlan:
     def tiles(self, b, h, i):
         """The tiles that query tile i of head (b, h) visits, in order."""
         at = np.ravel_multi_index((b, h, i), self.counts.shape)
-        return self.indices[self.starts[at]:self.starts[at + 1]]
+        return self.indices[self.starts[at]:self.starts[at] + self.counts[b, h, i]]
 
     def replaced_tiles(self, b, h, i):
         """The tiles whose mean stands in for them."""
         at = np.ravel_multi_index((b, h, i), self.counts.shape)
-        return self.replaced[self.replaced_starts[at]:self.replaced_starts[at + 1]]
+        return self.replaced[self.replaced_starts[at]:self.replaced_starts[at] + self.replaced_counts[b, h, i]]
 
     @property
     def skipped(self):
@@ -82,8 +83,12 @@ class TilePlan:
 
 
 def make_plan(summary, q, scale, tolerance, rows, *, mixed=False, part=1.0, form="range", visible=None,
-              bias_high=None, bias_low=None, local=None):
+              bias_high=None, bias_low=None, local=None, reach=None, session=None):
     """The TilePlan of queries q (B, Hq, L, D) over a KeySummary.
+
+    With a `session` on the CPU, kernels/tile_plan.py makes it where neither `visible` nor a bias is given and `rows` is
+    one to four vectors of lanes; NumPy makes it elsewhere. The two may differ where bounds round to neighbouring
+    buckets, and both keep the rule.
 
     Args:
         tolerance: bound on the error over max |v| of a head; <= 0 visits everything.
@@ -94,6 +99,8 @@ def make_plan(summary, q, scale, tolerance, rows, *, mixed=False, part=1.0, form
         visible: visible.tile_visibility for these rows, or None: everything.
         bias_high, bias_low: (B or 1, Hq or 1, L or 1, T), visible.bias_range of the bias, or None.
         local: (B or 1, Q) int, a tile that each query tile visits first, or None.
+        reach: in place of `visible`, (offset, left, right) as in visible.tile_visibility, or None.
+        session: an open aat.backends.session.Session, or None.
 
     Raises:
         ValueError: tolerance is NaN, rows < 1, part outside [0, 1], or heads of q and summary that do not fit.
@@ -103,6 +110,13 @@ def make_plan(summary, q, scale, tolerance, rows, *, mixed=False, part=1.0, form
     group = Hq // summary.heads
     spread = summary.spread if form == "range" else 2 * summary.largest
     rho, kappa = bounds.share(tolerance, summary.largest, spread)
+    if visible is None and bias_high is None and launch.suits(session, summary, q, rows):
+        arrays = launch.plan_arrays(session, summary, q, scale, rho * part, spread, rows, mixed=mixed, reach=reach,
+                                    local=local)
+        return _from_kernel(summary, rows, tolerance, arrays, *(np.repeat(x, group, 1) for x in (rho, kappa, spread)))
+    if reach is not None and visible is None:
+        offset, left, right = reach
+        visible = tile_visibility(summary, q.shape[2], rows, offset=offset, left=left, right=right)
     job = _Job(summary, q, scale, rows, mixed and bias_high is None, visible, bias_high, bias_low, local)
     Q = job.blocks
 
@@ -116,6 +130,18 @@ def make_plan(summary, q, scale, tolerance, rows, *, mixed=False, part=1.0, form
     return TilePlan(summary.block, rows, float(tolerance), counts, _starts(counts), parts, replaced_counts,
                     _starts(replaced_counts), replaced, seen, job.log_omitted,
                     np.repeat(rho, group, 1), np.repeat(kappa, group, 1), np.repeat(spread, group, 1))
+
+
+def _from_kernel(summary, rows, tolerance, arrays, rho, kappa, spread):
+    """The TilePlan over the lists of kernels/tile_plan.py: a row of `tiles` places for each query tile."""
+    lists, numbers, log_omitted = arrays
+    B, Hq = log_omitted.shape[:2]
+    visited, replaced, seen = numbers.reshape(3, B, Hq, -1)
+    starts = np.arange(len(lists) + 1, dtype=np.int32) * np.int32(summary.tiles)
+    indices = lists.reshape(-1)
+    behind = starts + np.append(visited.reshape(-1), np.int32(0))
+    return TilePlan(summary.block, rows, float(tolerance), visited, starts, indices, replaced, behind, indices, seen,
+                    log_omitted, rho, kappa, spread)
 
 
 def plan_of(summary, q, tolerance, rows, keep, level, log_omitted, visible=None, form="range", notes=None):

@@ -4,7 +4,7 @@ import operator
 import numpy as np
 
 from aat.errors import type_error, value_error
-from aat.tiling import moments
+from aat.tiling import launch_summary, moments
 from aat.tiling.moments import NAMES, TINY, UNIT, TileMoments
 from aat.tiling.threads import share
 
@@ -22,6 +22,8 @@ class KeySummary:
         v: the same but for the last axis, Dv.
         block: keys of a tile; tiles start at multiples of it.
         kv_lens: (B,) ints or None; keys at or past it do not exist.
+        session: an open aat.backends.session.Session or None. On a CPU with the intrinsics kernels/tile_summary.py
+            computes the numbers; NumPy does elsewhere.
 
     Raises:
         TypeError: k or v is not an array of a known float dtype, or they differ; block is not an integer.
@@ -33,8 +35,9 @@ class KeySummary:
         spread: (B, Hk), the range of the widest column of the values, rounded up; inf likewise.
     """
 
-    def __init__(self, k, v, block, kv_lens=None):
+    def __init__(self, k, v, block, kv_lens=None, session=None):
         k, v = _arrays(k, v)
+        self._session = session
         self.block = _block(block)
         self.batch, self.heads, _, self.d = k.shape
         self.dv, self.dtype = v.shape[3], k.dtype
@@ -106,7 +109,10 @@ class KeySummary:
     def _extend(self, k, v, lens):
         """Append, where lens are the keys that exist afterwards."""
         start = self.length - self._open[0].shape[2]
-        k, v = (np.concatenate([old, new.astype(np.float32)], 2) if old.shape[2] else _float32(new)
+        session = self._session
+        by_kernel = session is not None and session.alive and launch_summary.suits(session, self.block, k, v)
+        stored = by_kernel and self.dtype != np.float64         # a kernel reads 16 bits as they are
+        k, v = (np.concatenate([old, new.astype(np.float32)], 2) if old.shape[2] else new if stored else _float32(new)
                 for old, new in zip(self._open, (k, v), strict=True))
         self.length, self.lens = start + k.shape[2], lens
         first, tiles = start // self.block, self.tiles
@@ -114,6 +120,13 @@ class KeySummary:
         count = np.clip(lens[:, None] - np.arange(first, tiles) * self.block, 0, self.block)
         rounded = UNIT if self.dtype == np.float64 else 0
         whole = k.shape[2] // self.block * self.block
+        if by_kernel:
+            self._moments.count[:, :, first:tiles] = count[:, None]
+            low, high = launch_summary.summarize(session, k, v, lens - start, self.block, self._moments, first,
+                                                 float(rounded))
+            self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+            self._open = tuple(np.array(x[:, :, whole:], np.float32) for x in (k, v))
+            return
 
         def some(heads):
             work = moments.Workspace()

@@ -66,7 +66,8 @@ class Addressed(Traced):
 
     @inline
     def put_number(self, handle, i, x):
-        self._call("store", handle, i, local(ti.cast(x, self.lanes.scalar)))
+        name, kind = ("write_i32", ti.i32) if self.dtype == "i32" else ("store", self.lanes.scalar)
+        self._call(name, handle, i, local(ti.cast(x, kind)))
 
     @inline
     def prefetch(self, handle, first, last, near):
@@ -178,6 +179,18 @@ class CpuColumns:
     def by_lane(self, function):
         """i32 lanes from a function of the lane's number."""
         return local(self.lanes.positions_type([function(w) for w in range(self.width)]))
+
+    @inline
+    def bucket(self, x, low, high):
+        """(1 + f / 16) 2^(n - 127) in a lane with the integer part 16 n + f, limited to low .. high (f32 lanes)."""
+        lanes, x, low, high = self.lanes, local(x), local(ti.cast(low, ti.f32)), local(ti.cast(high, ti.f32))
+        if self.by_address:
+            return lanes._value("bucket", x, low, high)
+
+        def number(w):
+            below = ti.select(element(x, w) < high, element(x, w), high)
+            return ti.bit_cast(ti.cast(ti.select(below > low, below, low), ti.i32) << 19, ti.f32)
+        return self.numbers(number)
 
     @inline
     def numbers(self, function):

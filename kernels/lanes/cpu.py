@@ -188,6 +188,15 @@ class CpuLanes:
         return self._by_lane(lambda w: ti.select(element(x, w) == value, element(then, w), element(otherwise, w)))
 
     @inline
+    def where_less(self, x, y, then, otherwise):
+        """then where x < y, else otherwise, also where one is NaN."""
+        x, y, then, otherwise = local(x), local(y), local(then), local(otherwise)
+        if self.bitcode:
+            return self._value("where_less", x, y, then, otherwise)
+        less = [element(x, w) < element(y, w) for w in range(self.width)]
+        return self._by_lane(lambda w: ti.select(less[w], element(then, w), element(otherwise, w)))
+
+    @inline
     def nonfinite(self, x):
         """1 where x is NaN or infinite, else 0; Taichi folds x - x and x != x, so the bits decide."""
         x = local(x)

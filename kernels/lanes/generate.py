@@ -246,6 +246,16 @@ def _any_nonzero(e, x):
     return e.emit(f"zext i1 {e.emit(f'icmp ne i{e.width} {lanes}, 0')} to i32")
 
 
+def _bucket(e, x, low, high):
+    """The float whose bits are the integer part of x, limited to low .. high, above 19 zeros: (1 + f / 16) 2^(n - 127)
+    for 16 n + f. NaN counts as high."""
+    x, low, high = e.load(x), e.splat(low), e.splat(high)
+    below = e.select(e.compare("olt", x, high), x, high)
+    limited = e.select(e.compare("ogt", below, low), below, low)
+    whole = e.emit(f"fptosi {e.vector} {limited} to {e.integer}")
+    return e.to_float(e.iop("shl", whole, e.iconst(19)))
+
+
 def table(scalar, width):
     """{name: (argument kinds, result kinds, body)} of every intrinsic for a scalar type ("float" or "double")."""
     def unary(core):
@@ -266,8 +276,11 @@ def table(scalar, width):
             e.compare("une", e.op("fsub", x, x), e.const(0.0)), e.const(1.0), e.const(0.0)))),
         "any_nonzero": ("v", "j", unary(_any_nonzero)),
         "keep": ("vjbb", "v", _keep),
+        **({"bucket": ("vss", "v", _bucket)} if scalar == "float" else {}),
         "where_equal": ("vsvv", "v", lambda e, x, s, a, b: e.select(
             e.compare("oeq", e.load(x), e.splat(s)), e.load(a), e.load(b))),
+        "where_less": ("vvvv", "v", lambda e, x, y, a, b: e.select(
+            e.compare("olt", e.load(x), e.load(y)), e.load(a), e.load(b))),
         **transfers.table(scalar, width),
         **_memory_table(scalar, width),
     }

@@ -98,6 +98,11 @@ def _read_scalar(kind, size):
         f"load {kind}, {kind}* {_pointer(e, address, index, kind, kind)}, align {size}")
 
 
+def _write_i32(e, address, index, value):
+    place = _pointer(e, address, index, "i32", "i32")
+    e.lines.append(f"  store i32 {e.load(value, 'i32')}, i32* {place}, align 4")
+
+
 def _write_scalar(e, address, index, value):
     size = ELEMENTS[SHORT[e.scalar]][1]
     place = _pointer(e, address, index, e.scalar, e.scalar)
@@ -155,6 +160,7 @@ def table(scalar, width, maximum):
             entries[f"write_{name}"] = ("aav0", _write(name, False))
             entries[f"write_part_{name}"] = ("aavj0", _write(name, True))
     entries["read_i32"] = ("aaj", _read_scalar("i32", 4))
+    entries["write_i32"] = ("aaj0", _write_i32)
     entries["store"] = ("aas0", _write_scalar)
     entries["prefetch_1"] = ("aa0", _prefetch(3))      # into the first cache
     entries["prefetch_2"] = ("aa0", _prefetch(2))      # into the second

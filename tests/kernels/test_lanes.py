@@ -153,6 +153,29 @@ def test_maximum_and_where_equal(cpu):
     np.testing.assert_array_equal(got, np.where(a == -np.inf, b, 7))
 
 
+def test_where_less_is_false_for_nan(cpu):
+    session, lanes = cpu
+    a = np.array([1.0, 2.0, -np.inf, np.nan, 0.0, 5.0, -3.0, np.inf] * 2)
+    b = np.array([2.0, 1.0, np.inf, 1.0, 0.0, np.nan, -2.0, np.inf] * 2)
+    got = apply(session, lanes, "where_less", lambda L, x, y, z: L.where_less(x, y, x, z), a, b, np.full(16, 7.0))
+    np.testing.assert_array_equal(got, np.where(a < b, a, 7))
+
+
+def test_a_bucket_is_a_line_between_powers_of_two(cpu):
+    from aat.kernels.lanes.columns import CpuColumns
+
+    session, lanes = cpu
+    if lanes.scalar_name == "f64":
+        pytest.skip("buckets are f32")
+    zero, high = 127 * 16, 127 * 16 + 64
+    x = np.array([zero, zero + 0.99, zero + 1, zero + 15.5, zero + 16, zero - 16, -1e30, np.nan, np.inf, -np.inf,
+                  zero + 63, zero + 65, 31, 33.5, zero - 100, zero + 40])
+    body = lambda L, a, b, c: CpuColumns(L).bucket(a, 32.0, 1.0 * high)
+    limited = np.floor(np.where(np.isnan(x), high, np.clip(x, 32, high)))
+    want = (1 + limited % 16 / 16) * 2.0 ** (limited // 16 - 127)
+    np.testing.assert_array_equal(apply(session, lanes, "bucket", body, x), want)
+
+
 def test_keep_leaves_the_half_open_range(cpu):
     session, lanes = cpu
     count = 2 * lanes.width

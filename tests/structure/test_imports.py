@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "aat.errors": set(),
     "aat.env": {"aat.errors"},
     "aat.backends": LAUNCH,
-    "aat.tiling": PLAN,
+    "aat.tiling": PLAN | KERNELS,  # kernels make summaries and plans
     "aat.arrays": LAUNCH | {"aat.integrations"},
     "aat.integrations": LAUNCH,
     "aat.attention": CALL,
