@@ -137,9 +137,9 @@ def _tangent_from_space(p, v, K):
 def _at(function, x, curvature, *vectors, strict=False):
     """Points, vectors, K of the points' shape, and the dtype of the result, after the checks."""
     x = floats(f"geometry.{function}: x", x)
-    vectors = [floats(f"geometry.{function}: v", v) for v in vectors]
+    given = [floats(f"geometry.{function}: v", v) for v in vectors]
     shape = x.shape
-    for v in vectors:
+    for v in given:
         try:
             shape = np.broadcast_shapes(shape[:-1], v.shape[:-1]) + shape[-1:]
         except ValueError:
@@ -147,11 +147,11 @@ def _at(function, x, curvature, *vectors, strict=False):
                               f"shape {v.shape}") from None
     K = curvature_of(function, curvature, shape[:-1])
     p = points_of(function, "x", x, K)
-    checked = [vectors_of(function, v, p, K, x.dtype, strict) for v in vectors]
+    checked = [vectors_of(function, v, p, K, x.dtype, strict) for v in given]
     shape = np.broadcast_shapes(p.shape, *(v.shape for v in checked))
     K = np.broadcast_to(K, shape[:-1])
     return (np.broadcast_to(p, shape), *(np.broadcast_to(v, shape) for v in checked), K,
-            np.result_type(x, *vectors))
+            np.result_type(x, *given))
 
 
 def _points_and_any(function, x, v, curvature):

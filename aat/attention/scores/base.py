@@ -91,7 +91,7 @@ class Score:
 
     def rows(self, q, k):
         """The arguments of `apply` for prepared rows: (u, q_row, k_row), each broadcasting to (..., Hq, Lq, Lk)."""
-        columns = grouped(k.columns, q.columns.shape[-3]) if q.columns.ndim > 3 else k.columns
+        columns = paired(self.name, q.columns[0], k.columns)
         if self.product == "dot":
             u = tuple(np.matmul(part, np.swapaxes(columns, -1, -2)) for part in q.columns)
         else:
@@ -112,6 +112,18 @@ def grouped(x, heads):
     if have == heads:
         return x
     return np.repeat(x, heads // have, -3)
+
+
+def paired(score, q, k):
+    """k for the heads of q, after a check that they fit: as many columns, heads that divide those of q."""
+    if q.shape[-1] != k.shape[-1] or k.ndim < min(q.ndim, 3):
+        raise value_error(f"{score}: k", f"shape (..., Hk, Lk, {q.shape[-1]}) as q has", f"shape {k.shape}")
+    if q.ndim < 3:
+        return k
+    if not k.shape[-3] or q.shape[-3] % k.shape[-3]:
+        raise value_error(f"{score}: k", f"a number of heads that divides the {q.shape[-3]} of q",
+                          f"{k.shape[-3]} heads")
+    return grouped(k, q.shape[-3])
 
 
 def parameter(score, name, value, condition, expected, remedy=""):

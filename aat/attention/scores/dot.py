@@ -1,7 +1,7 @@
 """scale q.k, the score of ordinary attention."""
 import numpy as np
 
-from aat.attention.scores.base import UNIT, Prepared, Score, Tile, filled, grouped, parameter, per_head, rows_of
+from aat.attention.scores.base import UNIT, Prepared, Score, Tile, filled, paired, parameter, per_head, rows_of
 
 
 class Dot(Score):
@@ -42,7 +42,7 @@ class Dot(Score):
     def score(self, q, k):
         """scale q.k, summed pair by pair."""
         q, k = rows_of(self.name, "q", q), rows_of(self.name, "k", k)
-        k = grouped(k, q.shape[-3]) if q.ndim > 2 else k
+        k = paired(self.name, q, k)
         return (q[..., :, None, :] * k[..., None, :, :]).sum(-1) * self._scale(q)[..., None]
 
     def tile(self, k):

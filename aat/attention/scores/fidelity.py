@@ -15,7 +15,7 @@ from aat.attention.scores.base import (
     beta_of,
     choice,
     filled,
-    grouped,
+    paired,
     parameter,
     per_head,
     rows_of,
@@ -105,9 +105,9 @@ class Fidelity(Score):
 
     def score(self, q, k):
         """`of_angle` of every pair's angle."""
-        psi, phi = self.states(q, "q"), self.states(k)
-        phi = grouped(phi, psi.shape[-3]) if psi.ndim > 2 else phi
-        return self.of_angle(between(psi[..., :, None, :], phi[..., None, :, :]), np.asarray(q), pairs=True)
+        q = np.asarray(q)
+        psi, phi = self.states(q, "q"), self.states(paired(self.name, q, np.asarray(k)))
+        return self.of_angle(between(psi[..., :, None, :], phi[..., None, :, :]), q, pairs=True)
 
     def tile(self, k):
         """The largest direction of the keys (the top singular vector), and the largest angle from it."""

@@ -7,11 +7,15 @@ Their epilogues first find z, half the squared chord in units of the curvature: 
     "distance"  -beta d          a kink there
     "inner"     -beta z / |K|    beta (1 + <x, y>) at K = -1: no transcendental function; -beta d^2 / 2 as K -> 0
 """
+from typing import ClassVar
+
 import numpy as np
 
 from aat import geometry
-from aat.attention.scores.base import UNIT, Score, Tile, beta_of, choice, filled, grouped, per_head, rows_of
+from aat.attention.scores.base import UNIT, Score, Tile, beta_of, choice, filled, paired, per_head, rows_of
 from aat.geometry.curved import cosine_less_one, sinc
+
+FAR = 300.0      # c r from which a slack of u e^(c r) is as good as infinite
 
 
 class MetricScore(Score):
@@ -20,7 +24,7 @@ class MetricScore(Score):
     Subclasses: `_spatial` (what point a row is), `_z`, `_dz`, and the distance as a function of z.
     """
 
-    forms = ("squared", "distance", "inner")
+    forms: ClassVar[tuple[str, ...]] = ("squared", "distance", "inner")
     products_of_rows = ("dot", "difference")
 
     def __init__(self, beta, curvature, form, product):
@@ -89,9 +93,7 @@ class MetricScore(Score):
     def score(self, q, k):
         """`of_distance` of every pair."""
         q = rows_of(self.name, "q", q)
-        x, y = self.points(q, "q"), self.points(rows_of(self.name, "k", k), "k")
-        if q.ndim > 2:
-            y = grouped(y, q.shape[-3])
+        x, y = self.points(q, "q"), self.points(paired(self.name, q, rows_of(self.name, "k", k)), "k")
         K = self._K("q", q)
         d = geometry.distance(x[..., :, None, :], y[..., None, :, :], K[..., None] if K.ndim else K)
         return self.of_distance(d, q, pairs=True)
@@ -106,7 +108,10 @@ class MetricScore(Score):
         return Tile(centre, (d + slack(lengths(centre)[..., None] + lengths(y), y, d)).max(-1))
 
     def tile_bound(self, q, tile):
-        """The score at d_c + r and at max(0, d_c - r), d_c the distance of the centre: the triangle inequality."""
+        """The score at d_c + r and at max(0, d_c - r), d_c the distance of the centre: the triangle inequality.
+
+        Sound at any radius, and wide beyond about 30 units of curvature, where a distance has no digits left.
+        """
         q = rows_of(self.name, "q", q)
         x, y = self.points(q, "q"), tile.centre[..., None, :]
         K = self._K("q", q)
@@ -114,12 +119,14 @@ class MetricScore(Score):
         # a key's own distance is rounded too: it lies at most n cosh(c r) + x0 sinh(c r) / c from the axis
         bent = np.minimum(K, 0)
         c = np.sqrt(-bent)
-        size = lengths(y) * np.exp(c * r) + r * sinc(bent, r)
+        short = np.minimum(r, FAR / np.where(c == 0, 1.0, c)) if (c > 0).any() else r
+        size = lengths(y) * np.exp(c * short) + r * sinc(bent, short)
         reach = slack(lengths(x) + lengths(y), x, d) + slack(lengths(x) + size, x, d + r)
         far, near = d + r + reach, np.maximum(d - r - reach, 0)
         if self.name == "spherical":
             far = np.minimum(far, np.pi / np.sqrt(K))
-        low, high = self.of_distance(far, q), self.of_distance(near, q)
+        with np.errstate(over="ignore"):        # an infinite bound says nothing, and is one
+            low, high = self.of_distance(far, q), self.of_distance(near, q)
         turn = 32 * UNIT        # the rounding of the formulas behind d, relative to their result
         return low * (1 + turn), high * (1 - turn)
 
