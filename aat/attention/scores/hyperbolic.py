@@ -2,8 +2,8 @@
 
 As dot products, z = h_q + h_k + h_q h_k - u with h = cosh(c r) - 1 and u = K-scaled q.k errs by about
 u cosh(c r_q) cosh(c r_k): float32 rows may be 3 to 4 units of curvature from the origin. As differences of unit
-vectors, z / 2 = sinh^2((r_q - r_k) / 2) + sinh r_q sinh r_k u / 4, r in units of the curvature, keeps its digits as far
-as the unit vectors do: to 20 units.
+vectors, z / 2 = sinh^2((r_q - r_k) / 2) + sinh r_q sinh r_k u / 4, r in units of the curvature, is as good as the unit
+vectors: along a ray at any radius, across it to u sinh r units (docs/geometry.md has the figures).
 """
 import numpy as np
 
