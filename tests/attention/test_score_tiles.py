@@ -3,6 +3,7 @@ are caught."""
 import numpy as np
 import pytest
 
+from aat import geometry
 from aat.attention.scores import Dot, Euclidean, Fidelity, Hyperbolic, Spherical
 from aat.attention.scores.base import Tile
 
@@ -144,3 +145,50 @@ def test_one_key_and_equal_keys_are_bounded_tightly(score):
     s = exact(score, q, k)[..., 0]
     assert ((s >= low) & (s <= high)).all()
     assert np.median((high - low) / (1e-9 + np.abs(s))) < 1e-5
+
+
+@pytest.mark.parametrize("score", [x for x in SCORES if x.name in ("euclidean", "hyperbolic", "spherical")], ids=name)
+def test_bounds_have_room_for_the_rounding_of_the_distances_in_them(score):
+    # query, centre and keys on one geodesic: d = d_c + r and d_c - r but for rounding, which goes either way
+    rng = np.random.default_rng(7)
+    u = rng.standard_normal((500, 1, 5))
+    u /= np.linalg.norm(u, axis=-1, keepdims=True)
+    unit = 1 / max(1.0, np.sqrt(abs(score.curvature)))
+    centre, r = unit * rng.uniform(0.2, 0.9, (500, 1, 1)), unit * rng.uniform(0.1, 0.6, (500, 1, 1))
+    k, q = np.concatenate([centre - r, centre + r], 1) * u, -unit * rng.uniform(0.6, 1, (500, 1, 1)) * u
+    middle = score.points(centre * u)[:, 0]
+    K = score.curvature
+    radius = geometry.distance(middle[:, None], score.points(k), K).max(1)
+    low, high = score.tile_bound(q, Tile(middle, radius))
+    s = exact(score, q, k)
+    assert violations(score, low, high, s) == 0
+    d = geometry.distance(score.points(q), middle[:, None], K)
+    bare = [score.of_distance(x, q) for x in (d + radius[:, None], d - radius[:, None])]
+    assert violations(score, *bare, s) > 50
+
+
+@pytest.mark.parametrize("K", [-1.0, -10.0])
+@pytest.mark.parametrize("form", Hyperbolic.forms)
+def test_far_out_the_room_is_that_of_a_distance_there(K, form):
+    # the same on geodesics that pass the origin at 12 to 15 units, where distances are off by u e^14
+    score, rng, c = Hyperbolic(0.7, K, form, chart="exp"), np.random.default_rng(8), np.sqrt(-K)
+    u = rng.standard_normal((500, 5))
+    u *= rng.uniform(12, 15, (500, 1)) / c / np.linalg.norm(u, axis=-1, keepdims=True)
+    o = geometry.origin(5, K)
+    x = score.points(u)
+    v = rng.standard_normal(x.shape)
+    v[:, 0] = (v * x)[:, 1:].sum(-1) / x[:, 0]
+    v /= geometry.norm(x, v, K)[:, None] * c
+
+    def at(t):
+        return geometry.log(o, geometry.exp(x, v * np.asarray(t), K), K)[:, 1:]
+
+    q, k = at(-1.0)[:, None], np.stack([at(t) for t in (-0.5, 0.5, -0.25, 0.25)], 1)
+    radius = geometry.distance(x[:, None], score.points(k), K).max(1)
+    low, high = score.tile_bound(q, Tile(x, radius))
+    s = exact(score, q, k)
+    assert violations(score, low, high, s) == 0
+    d = geometry.distance(score.points(q), x[:, None], K)
+    turn = 32 * 2.0**-53
+    bare = [score.of_distance(y, q) * z for y, z in ((d + radius[:, None], 1 + turn), (d - radius[:, None], 1 - turn))]
+    assert violations(score, *bare, s) > 50
