@@ -32,12 +32,14 @@ _LAZY = {
     "to_device": "aat.backends.memory",
 }
 
-__all__ = ["BackendError", "__version__", "attention", "backends", *_LAZY]
+_ROOMS = ("backends", "geometry", "states")
+
+__all__ = ["BackendError", "__version__", "attention", *_LAZY, *_ROOMS]
 
 
 def __getattr__(name):
-    if name == "backends":
-        return importlib.import_module("aat.backends")
+    if name in _ROOMS:
+        return importlib.import_module(f"aat.{name}")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_LAZY[name]), name)

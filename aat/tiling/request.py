@@ -15,11 +15,11 @@ def of(problem, strategy, config, session=None):
     q, k, v = (_floats(x) for x in (problem.q, problem.k, problem.v))
     summary = strategy.summary
     if summary is None:
-        summary = KeySummary(k, v, block, problem.kv_lens)
+        summary = KeySummary(k, v, block, problem.kv_lens, session)
     summary.check(k.shape, block)
     offset = problem.q_offset
-    everything = problem.left is problem.right is problem.mask is problem.kv_lens is None
-    visible = None if everything else tile_visibility(
+    reach = offset, problem.left, problem.right
+    visible = None if problem.mask is None else tile_visibility(
         summary, problem.Lq, rows, offset=offset, left=problem.left, right=problem.right, mask=problem.mask)
     low = high = None
     if problem.bias is not None:
@@ -28,7 +28,7 @@ def of(problem, strategy, config, session=None):
     first = np.arange(0, problem.Lq, rows)
     local = np.clip((first[None] + offset[:, None]) // block, 0, max(summary.tiles - 1, 0))
     return Request(summary, q, problem.scale, problem.tolerance, rows, visible, high, low, local,
-                   form="largest" if problem.sinks is not None else "range")
+                   form="largest" if problem.sinks is not None else "range", reach=reach, session=session)
 
 
 def _floats(x):

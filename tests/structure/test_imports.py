@@ -15,7 +15,7 @@ FOUNDATION = {"aat.errors", "aat.env"}
 LAUNCH = FOUNDATION | {"aat.backends"}
 PLAN = LAUNCH | {"aat.tiling"}
 KERNELS = {"aat.kernels", "aat.kernels.lanes", "aat.kernels.parts"}
-CALL = PLAN | KERNELS | {"aat.attention", "aat.arrays", "aat.integrations"}
+CALL = PLAN | KERNELS | {"aat.attention", "aat.arrays", "aat.integrations", "aat.geometry", "aat.states"}
 CHECK = CALL | {"aat", "aat.functional", "aat.sdpa", "aat.explanation", "aat.validation"}
 MAY_IMPORT = {
     "aat": CALL | {"aat.functional", "aat.sdpa", "aat.explanation"},  # aat/__init__.py alone
@@ -23,6 +23,8 @@ MAY_IMPORT = {
     "aat.env": {"aat.errors"},
     "aat.backends": LAUNCH,
     "aat.tiling": PLAN | KERNELS,  # kernels make summaries and plans
+    "aat.geometry": FOUNDATION,
+    "aat.states": FOUNDATION,
     "aat.arrays": LAUNCH | {"aat.integrations"},
     "aat.integrations": LAUNCH,
     "aat.attention": CALL,

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from aat.errors import value_error
+from aat.tiling.visible import tile_visibility
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class Request:
 
     summary: KeySummary. q: (B, Hq, L, D). scale, tolerance: floats. rows: query rows of a query tile. visible,
     bias_high, bias_low, local: as in make_plan. form: "range" or "largest", which a certificate has to use.
+    reach: (offset, left, right) in place of `visible`. session: an open Session whose kernels make plans, or None.
     """
 
     summary: Any
@@ -26,12 +28,22 @@ class Request:
     bias_low: Any = None
     local: Any = None
     form: str = "range"
+    reach: Any = None
+    session: Any = None
+
+    @property
+    def seen(self):
+        """What each query tile sees of each tile, as `visible`; None: everything."""
+        if self.reach is None or self.visible is not None:
+            return self.visible
+        offset, left, right = self.reach
+        return tile_visibility(self.summary, self.q.shape[2], self.rows, offset=offset, left=left, right=right)
 
     @property
     def masks(self):
-        """The arguments of make_plan on what may be seen."""
+        """The arguments of make_plan on what may be seen, and by what it may be made."""
         return dict(visible=self.visible, bias_high=self.bias_high, bias_low=self.bias_low, local=self.local,
-                    form=self.form)
+                    form=self.form, reach=self.reach, session=self.session)
 
 
 class TilingStrategy(ABC):

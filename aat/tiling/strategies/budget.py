@@ -28,7 +28,7 @@ class Budget(TilingStrategy):
     def plan(self, request):
         """The TilePlan; see base.TilingStrategy."""
         summary, rows, L = request.summary, request.rows, request.q.shape[2]
-        row_seen = None if request.visible is None else request.visible[:, :, np.arange(L) // rows]
+        row_seen = None if request.seen is None else request.seen[:, :, np.arange(L) // rows]
         got = bounds.tile_bounds(summary, request.q, request.scale, visible=row_seen, bias_high=request.bias_high,
                                  bias_low=request.bias_low)
         upper = got.upper.astype(np.float64)
@@ -38,8 +38,8 @@ class Budget(TilingStrategy):
             relative = upper - mass             # a row that sees nothing has no opinion
         level = by_query_tile(np.where(np.isnan(relative), np.where(upper > 0, np.inf, -np.inf), relative), rows)
         wanted = ~np.isneginf(level)
-        if request.visible is not None:
-            wanted &= request.visible != NOTHING
+        if request.seen is not None:
+            wanted &= request.seen != NOTHING
         keep = np.zeros(level.shape, bool)
         order = np.argsort(np.where(wanted, -level, np.inf), None, kind="stable")
         first = np.argmax(np.where(wanted, level, -np.inf), 3)[..., None]
@@ -53,5 +53,5 @@ class Budget(TilingStrategy):
             keep.reshape(-1)[rest[:room]] = True
         lost = ~keep[:, :, np.arange(L) // rows]
         omitted = np.logaddexp.reduce(np.where(lost, upper, -np.inf), 3) + 1e-6
-        return plan_of(summary, request.q, request.tolerance, rows, keep, level, omitted, request.visible,
+        return plan_of(summary, request.q, request.tolerance, rows, keep, level, omitted, request.seen,
                        form=request.form)

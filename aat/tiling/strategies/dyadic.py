@@ -91,14 +91,14 @@ class Dyadic(TilingStrategy):
             tree = levels(Level(*(getattr(m, name)[b, g].astype(np.float64) for name in Level.__dataclass_fields__)))
             for h in range(g * group, (g + 1) * group):
                 seen = None
-                if request.visible is not None:
-                    seen = np.broadcast_to(request.visible, keep.shape)[b, h]
+                if request.seen is not None:
+                    seen = np.broadcast_to(request.seen, keep.shape)[b, h]
                 last = np.minimum(np.arange(Q * rows), L - 1)
                 walk = _Walk(tree, q[b, h, last].astype(np.float32).reshape(Q, rows, -1), request.scale, rho[b, g],
                              seen, keep[b, h], level[b, h])
                 omitted[b, h] = walk.run().reshape(-1)[:L]
                 asked += walk.asked
-        return plan_of(summary, q, request.tolerance, rows, keep, level, omitted, request.visible,
+        return plan_of(summary, q, request.tolerance, rows, keep, level, omitted, request.seen,
                        form=request.form, notes={"bounds": asked})
 
 

@@ -104,7 +104,7 @@ class Flow(TilingStrategy):
             level[extra] = -keep.shape[3]
             keep |= extra
         return plan_of(request.summary, request.q, request.tolerance, request.rows, keep, level, base.log_omitted,
-                       request.visible, form=request.form)
+                       request.seen, form=request.form)
 
     def observe(self, density):
         """Tell the share of attention (B, Hq, T) that each tile got; returns the largest change of the field."""
