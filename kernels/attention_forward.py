@@ -5,7 +5,7 @@ is in aat.kernels.lanes or in the TileConfig.
 """
 import taichi as ti
 from aat.kernels.lanes.base import inline
-from aat.kernels.parts.gate import gate_of, visits_of
+from aat.kernels.parts.gate import gate_of, gathered, means_of, visits_of
 from aat.kernels.parts.queries import Assembly, Counts, Meta
 
 
@@ -42,12 +42,14 @@ def build(lanes, config, spec):
     STAGE = NUMBERS if asm.stage else ti.template()
     SHARES = NUMBERS if spec.gate else ti.template()
     TILES = INTS if spec.listed else ti.template()
+    MEANS = NUMBERS if spec.mixed else ti.template()
+    gather = gathered(BD)
     q_parts, out_parts, depth_parts = asm.moved_parts(D), asm.moved_parts(DV), asm.depth_parts()
 
     @ti.kernel
     def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: ELEMENTS, lse: LSE, mask: MASK, bias: BIAS,
                           sinks: SINKS, scratch: SCRATCH, stage: STAGE, allowed: SHARES, shares: SHARES, tiles: TILES,
-                          meta: INTS, scale: NUMBER, softcap: NUMBER, first: ti.i32, count: ti.i32):
+                          means: MEANS, meta: INTS, scale: NUMBER, softcap: NUMBER, first: ti.i32, count: ti.i32):
         ti.loop_config(block_dim=BD, serialize=L.serial)
         for t in range(first * BD, (first + count) * BD):
             rules = L.enter()
@@ -83,24 +85,37 @@ def build(lanes, config, spec):
                     gate.refresh(m, l)
                 k_rows = asm.keys(k, meta, Meta.K, k_address, x, D, not staged)
                 v_rows = asm.keys(v, meta, Meta.V, v_address, x, DV, False)
-                for visit in range(visits.count):
+                centres = means_of(asm, means, meta, x)
+                for visit in range(visits.every):
                     n = visits.tile(visit)
+                    replaces = visits.means(visit)
                     K = tile(k_rows, k_fast, stage, stage_address, k_base, n * BN, D)
                     V = tile(v_rows, v_fast, stage, stage_address, v_base, n * BN, DV)
                     if ti.static(staged):
                         L.sync()
-                        stage_k(k_rows, K, n * BN, x.end - 1, thread)
-                        stage_v(v_rows, V, n * BN, x.end - 1, thread)
+                        if replaces == 0:
+                            stage_k(k_rows, K, n * BN, x.end - 1, thread)
+                            stage_v(v_rows, V, n * BN, x.end - 1, thread)
+                        if ti.static(spec.mixed):
+                            gather(means, centres.keys, D, k_fast if ti.static(in_shared) else stage,
+                                   0 if ti.static(in_shared) else k_base, visits, visit, replaces, thread)
+                            gather(means, centres.values, DV, v_fast if ti.static(in_shared) else stage,
+                                   0 if ti.static(in_shared) else v_base, visits, visit, replaces, thread)
                         L.sync()
                     for g in range(BN // BG):
                         start = n * BN + g * BG
                         j0 = ti.max(x.begin - start, 0)
                         j1 = ti.min(x.end - start, BG)
+                        if ti.static(spec.mixed):
+                            if replaces > 0:
+                                j0 = 0
+                                j1 = ti.min(replaces - start, BG)
                         if j0 < j1:
                             partial = (start < x.full_begin) or (start + BG > x.full_end)
-                            visited += 1
-                            if not partial:
-                                whole += 1
+                            if replaces == 0:
+                                visited += 1
+                                if not partial:
+                                    whole += 1
 
                             # Scores of KC keys at a time: s[i, u] = sum_d k[i, d] q[d, u].
                             top = asm.tops(m)
@@ -115,15 +130,19 @@ def build(lanes, config, spec):
                                             for u in ti.static(range(U)):
                                                 L.fma(y, qd.values[u], s.values[i * U + u])
                                     if ti.static(part == depth_parts[-1]):
-                                        asm.modify(s, start + c * KC, softcap, bias, mask, meta, x)
-                                        if partial:
-                                            asm.keep(s, start + c * KC, x)
+                                        if replaces == 0:
+                                            asm.modify(s, start + c * KC, softcap, bias, mask, meta, x)
+                                            if partial:
+                                                asm.keep(s, start + c * KC, x)
+                                        if ti.static(spec.mixed):
+                                            if replaces > 0:
+                                                asm.as_means(s, start + c * KC, centres, visits, visit, replaces)
                                         asm.raise_maxima(top, s)
                                     S.put_block(c, KC * U, s)
 
                             light = 0
                             if ti.static(spec.gate):
-                                if gate.kappa > 0.0:
+                                if gate.kappa > 0.0 and replaces == 0:
                                     light = gate.judge(m, top)
                                     if light == 2:
                                         gate.charge()

@@ -28,32 +28,40 @@ class Allowance:
     kappa (B, Hq) float64: what may be missing over what is kept; 0: nothing may.
     planned (B, Hq, Lq) float32: ln T, the bound on what a plan leaves out before any score; -inf: nothing.
     tiles: None, or the Tiles to visit.
+    means: None, or (mean keys (B, Hk, T, D), mean values (B, Hk, T, Dv), ln of counts (B, Hk, T)) of tiles to replace.
     """
 
     kappa: np.ndarray
     planned: np.ndarray
     tiles: Any = None
+    means: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """Lists of tiles: flat is (counts of n query tiles, then n lists of `width` places) in one int32 array."""
+    """Lists of tiles of `number` query tiles in one int32 array `flat`: how many each visits, how many are replaced, and
+    lists of `width` places, in which the tiles to visit come first and those to replace behind them."""
 
     flat: np.ndarray
-    lists: np.ndarray
+    number: int
+    width: int
 
     @classmethod
     def of(cls, plan):
         """Those of a TilePlan."""
-        counts = plan.counts.reshape(-1)
-        width = int(counts.max(initial=1))
-        flat = np.zeros(counts.size * (1 + width), np.int32)
-        flat[:counts.size] = counts
-        lists = flat[counts.size:].reshape(counts.size, width)
-        there = np.arange(width) < counts[:, None]
-        at = plan.starts[:counts.size, None] + np.arange(width)
-        lists[there] = plan.indices[at[there]]
-        return cls(flat, lists)
+        visited, replaced = plan.counts.reshape(-1), plan.replaced_counts.reshape(-1)
+        number = visited.size
+        if plan.replaced is plan.indices and plan.indices.size:      # the plan kernel's lists are laid out like this
+            width = plan.indices.size // max(number, 1)
+            return cls(np.concatenate([visited, replaced, plan.indices]), number, width)
+        width = int((visited + replaced).max(initial=1))
+        lists, place = np.zeros((number, width), np.int32), np.arange(width)
+        for counts, starts, indices, first in ((visited, plan.starts, plan.indices, 0 * visited),
+                                               (replaced, plan.replaced_starts, plan.replaced, visited)):
+            turn = place - first[:, None]
+            there = (turn >= 0) & (turn < counts[:, None])
+            lists[there] = indices[(starts[:number, None] + turn)[there]]
+        return cls(np.concatenate([visited, replaced, lists.reshape(-1)]), number, width)
 
 
 def run(problem, session, tiling=None):
@@ -85,8 +93,10 @@ class _Job:
         if self.auto and (found := self._sampled()) < WIN:
             return self._dense(f"a sample of the queries could leave out {found:.1%} of its tiles")
         config = self._tiles_of()
-        plan = self._plan(config)
-        result = dot.run(self.problem, self.session, config, self._allowance(plan))
+        plan, means = self._plan(config)
+        if means is not None and self.session.backend == "cpu":
+            config = replace(config, packed=True)       # means are put where tiles are copied to
+        result = dot.run(self.problem, self.session, config, self._allowance(plan, means))
         return self._certified(result, plan)
 
     def _dense(self, why):
@@ -105,19 +115,25 @@ class _Job:
                                    session.limits.shared_bytes, problem.Lq)
 
     def _plan(self, config):
-        """The strategy's TilePlan, or None: every visible tile is visited, and the gate decides."""
+        """The strategy's TilePlan, and the means of the tiles if it replaces some; None: every visible tile is visited, and
+        the gate decides."""
         problem = self.problem
         if problem.softcap is not None or not self.strategy.plans:
-            return None     # what summaries say of scores, they say before a softcap
-        return self.strategy.plan(request.of(replace(problem, tolerance=self.tolerance), self.strategy, config, self.session))
+            return None, None       # what summaries say of scores, they say before a softcap
+        asked = request.of(replace(problem, tolerance=self.tolerance), self.strategy, config, self.session)
+        plan, moments = self.strategy.plan(asked), asked.summary.moments
+        if not plan.replaced_counts.any():
+            return plan, None
+        sizes = np.log(np.maximum(moments.count, 1))
+        return plan, (moments.key, moments.value, np.broadcast_to(sizes, moments.radius.shape))
 
-    def _allowance(self, plan):
+    def _allowance(self, plan, means=None):
         """The kernel's Allowance; nothing may be left out where scores or values may not be finite."""
         values, planned = self.values, np.full(self.shape, -np.inf, np.float32)
         if plan is None:
             kappa = bounds.share(self.tolerance, values.largest, 2 * values.largest)[1]
             return Allowance(np.where(values.tame, kappa, 0.0), planned)
-        return Allowance(np.where(values.tame, plan.kappa, 0.0), plan.log_omitted, Tiles.of(plan))
+        return Allowance(np.where(values.tame, plan.kappa, 0.0), plan.log_omitted, Tiles.of(plan), means)
 
     def _certified(self, result, plan):
         """The Result with its certificate; heads that break the tolerance, by rounding alone, are computed again."""
@@ -170,21 +186,17 @@ class _Job:
         """The share of its tiles that a sample of the query tiles leaves out after QK: no plan leaves out many more."""
         problem = self.problem
         config = self._tiles_of()
-        rows = config.rows_per_program(problem.dtype)
+        rows, group = config.rows_per_program(problem.dtype), problem.group
         tiles = -(-problem.Lq // rows)
         if tiles < 4:
             return 0.0
-        whole = int(np.ceil(SAMPLE * tiles * problem.Hq))
-        heads = min(problem.Hq, max(1, whole))
-        step = max(problem.group, problem.Hq // heads // problem.group * problem.group)
-        light = visited = 0
-        for n, h in enumerate(range(0, problem.Hq, step)):
-            first = (tiles // 2 + n) % tiles * rows
-            kv = h // problem.group
-            part = part_of(problem, (slice(0, 1), slice(h, h + 1), slice(first, min(first + rows, problem.Lq)),
-                                     slice(kv, kv + 1)))
-            job = _Job(replace(part, out=None, return_lse=False), self.session, config)
-            job.values = self.values.at(0, h)
-            found = dot.run(job.problem, self.session, config, job._allowance(None)).counts
-            light, visited = light + found["light"] + found["weighed"], visited + found["visited"]
-        return light / max(visited, 1)
+        # one query tile of some KV heads, the first query head of each, in one launch
+        heads = min(problem.Hk, max(2, int(np.ceil(SAMPLE * tiles * problem.Hq))))
+        step = problem.Hk // heads
+        first = tiles // 2 * rows
+        part = part_of(problem, (slice(0, 1), slice(0, problem.Hq, group * step), slice(first, first + rows),
+                                 slice(0, problem.Hk, step)))
+        job = _Job(replace(part, out=None, return_lse=False), self.session, config)
+        job.values = Values(self.values.largest[:1, ::group * step], self.values.tame[:1, ::group * step])
+        found = dot.run(job.problem, self.session, config, job._allowance(None)).counts
+        return (found["light"] + found["weighed"]) / max(found["visited"], 1)

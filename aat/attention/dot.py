@@ -47,7 +47,7 @@ def specify(problem, careful=False, allowance=None):
     bias_type = "f32" if problem.bias is None else _stored(problem.bias)
     return Spec(d=problem.D, dv=problem.Dv, mask=kind(problem.mask), bias=kind(problem.bias), bias_type=bias_type,
                 softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
-                careful=careful, gate=allowance is not None, listed=getattr(allowance, "tiles", None) is not None)
+                careful=careful, gate=allowance is not None, listed=getattr(allowance, "tiles", None) is not None, mixed=getattr(allowance, "means", None) is not None)
 
 
 def plan(problem, session, config=None):
@@ -147,7 +147,7 @@ class _Launch:
         """What may be left out, as the kernel reads it (parts/gate.py): kappa and ln T, and the lists of tiles."""
         allowance, problem, session, Meta = self.allowance, self.problem, self.session, self.Meta
         self.missing = 0
-        self.arguments |= {"allowed": 0, "tiles": 0}
+        self.arguments |= {"allowed": 0, "tiles": 0, "means": 0}
         if allowance is None:
             return
         number = np.dtype(np.float64 if self.on_cpu and problem.dtype == "f64" else np.float32)
@@ -157,9 +157,13 @@ class _Launch:
         self.missing = session.empty(problem.rows, number)
         self._address(Meta.SHARES_ADDRESS, self.missing)
         if allowance.tiles is not None:
-            count, width = allowance.tiles.lists.shape
-            self.meta_host[[Meta.VISITS, Meta.LISTED]] = count, width
+            self.meta_host[[Meta.NUMBER, Meta.LISTED]] = allowance.tiles.number, allowance.tiles.width
             self.arguments["tiles"] = session.array(allowance.tiles.flat)
+        if allowance.means is not None:
+            parts = [x.ravel() for x in allowance.means]
+            self.meta_host[Meta.MEANS] = allowance.means[2].shape[2]
+            self.meta_host[[Meta.MEAN_VALUES, Meta.MEAN_SIZES]] = parts[0].size, parts[0].size + parts[1].size
+            self.arguments["means"] = session.array(np.concatenate(parts).astype(number))
 
     def _count_programs(self):
         if not self.on_cpu:
@@ -255,7 +259,7 @@ class _Launch:
         given = self.arguments
         lse = self.lse_argument if problem.return_lse else 0
         arguments = (given["q"], given["k"], given["v"], self.out_argument, lse, given["mask"], given["bias"],
-                     given["sinks"], scratch, stage, given["allowed"], self.missing, given["tiles"], self.meta, problem.scale, problem.softcap or 1.0)
+                     given["sinks"], scratch, stage, given["allowed"], self.missing, given["tiles"], given["means"], self.meta, problem.scale, problem.softcap or 1.0)
         self.kernel, self.kernel_arguments = session.kernel(key, make), (*arguments, 0, self.programs)
         if self.on_cpu:
             self._share(key, make, arguments)

@@ -45,10 +45,6 @@ class Values:
             tame = (top < SAFE) & np.isfinite(largest) & np.isfinite(queries) & np.isfinite(keys)
         return cls(largest, tame & _finite(problem.bias) & _finite(problem.sinks))
 
-    def at(self, b, h):
-        """Those of one head."""
-        return Values(self.largest[b:b + 1, h:h + 1], self.tame[b:b + 1, h:h + 1])
-
 
 def _host(x):
     return x if isinstance(x, np.ndarray) else x.numpy()

@@ -108,16 +108,35 @@ class Visits(Traced):
         self.low, last = local(x.begin // keys), local((x.end + (keys - 1)) // keys)
         count = local(ti.select(x.end <= x.begin, 0, last - self.low))
         if self.spec.listed:
-            self.place = local(element(meta, Meta.VISITS) + x.number * element(meta, Meta.LISTED))
+            every = local(element(meta, Meta.NUMBER))
+            self.place = local(2 * every + x.number * element(meta, Meta.LISTED))
             count = local(ti.min(count, element(tiles, x.number)))
+            self.replaced = local(element(tiles, every + x.number))
+            self.keys = keys
         elif self.spec.gate:
             own = local(ti.min(ti.max(x.first // keys, self.low), last - 1) - self.low)
             self.others, self.own = local(ti.max(count - 1, 1)), local(ti.max(own, 1) - 1)
         self.count = count
+        self.every = local(count + (self.replaced + (keys - 1)) // keys) if self.spec.mixed else count
+
+    @inline
+    def means(self, i):
+        """How many tiles the i-th visit replaces: 0 where it visits one."""
+        if not self.spec.mixed:
+            return local(0)
+        left = local(self.replaced - (i - self.count) * self.keys)
+        return local(ti.select(i < self.count, 0, ti.min(left, self.keys)))
+
+    @inline
+    def replaced_tile(self, i, r):
+        """The r-th tile that the i-th visit replaces."""
+        return local(element(self.tiles, self.place + self.count + (i - self.count) * self.keys + r))
 
     @inline
     def tile(self, i):
         """The i-th tile."""
+        if self.spec.mixed:
+            return local(ti.select(i < self.count, element(self.tiles, self.place + ti.min(i, self.count)), 0))
         if self.spec.listed:
             return local(element(self.tiles, self.place + i))
         if self.spec.gate:
@@ -137,3 +156,39 @@ def gate_of(asm, allowed, meta, x):
 def visits_of(asm, tiles, meta, x, keys):
     """The Visits of a task, in tiles of so many keys."""
     return Visits(asm, tiles, meta, x, keys)
+
+
+class Means(Traced):
+    """Mean keys and mean values of the tiles of a task's head, and ln of their counts: numbers of one array."""
+
+    def __init__(self, asm, array, meta, x):
+        self.spec, self.array = asm.spec, array
+        if self.spec.mixed:
+            head = local((x.b * (element(meta, Meta.HEADS) // element(meta, Meta.GROUP)) + x.kh)
+                         * element(meta, Meta.MEANS))
+            self.keys = local(head * self.spec.d)
+            self.values = local(element(meta, Meta.MEAN_VALUES) + head * self.spec.dv)
+            self.sizes = local(element(meta, Meta.MEAN_SIZES) + head)
+
+    @inline
+    def size(self, tile):
+        """ln of a tile's count."""
+        return local(element(self.array, self.sizes + tile))
+
+
+@inline
+def means_of(asm, array, meta, x):
+    """The Means of a task; nothing is read where none stands in for a tile."""
+    return Means(asm, array, meta, x)
+
+
+def gathered(threads):
+    """A `ti.func` by which the threads of a program copy mean keys or values to where tiles are staged."""
+
+    @ti.func
+    def copy(array: ti.template(), base, columns: ti.template(), target: ti.template(), at, visits: ti.template(), visit,
+             count, thread):
+        for n in range((count * columns - thread + (threads - 1)) // threads):
+            e = n * threads + thread
+            target[at + e] = array[base + visits.replaced_tile(visit, e // columns) * columns + e % columns]
+    return copy

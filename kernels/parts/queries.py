@@ -41,8 +41,11 @@ class Meta(IntEnum):
     LSE_ADDRESS = 46
     SHARES_ADDRESS = 48
     LISTED = 50        # with a tolerance: places that the list of a query tile takes
-    VISITS = 51        # where the lists start in `tiles`, behind the counts of tiles to visit (parts/gate.py)
+    NUMBER = 51        # query tiles: their counts of tiles to visit and to replace, then their lists, are in `tiles`
     PLANNED = 52       # where ln T of the rows starts in `allowed`
+    MEANS = 53         # tiles of a head in `means`, then where mean values and ln of the counts start
+    MEAN_VALUES = 54
+    MEAN_SIZES = 55
     BATCH = 56
 
 
@@ -69,6 +72,7 @@ class Spec:
     careful: a masked key's value is not even multiplied by zero (needed when it is NaN or infinite).
     gate: groups that weigh little enough are left out once their scores are known (parts/gate.py).
     listed: a list says which tiles a query tile visits, and in which order.
+    mixed: the list goes on with tiles whose mean stands in for them.
     """
 
     d: int
@@ -82,6 +86,7 @@ class Spec:
     careful: bool = False
     gate: bool = False
     listed: bool = False
+    mixed: bool = False
 
 
 def scratch_lanes(config, spec):
@@ -246,6 +251,18 @@ class Assembly(Traced):
                     hidden, otherwise = (0.0, value) if name == "mask" else (NEGATIVE_INFINITY, value + own)
                     masked = L.where_equal(own, hidden, L.splat(NEGATIVE_INFINITY), otherwise)
                     assign(value, masked)
+
+    @inline
+    def as_means(self, s, first, means, visits, visit, count):
+        """Scores of mean keys as those of tiles: ln n is added, and -inf behind the last one."""
+        for i in range(self.KC):
+            j = local(ti.min(first + i, count - 1))
+            size = means.size(visits.replaced_tile(visit, j))
+            there = local(ti.cast(first + i < count, ti.i32))
+            for u in range(self.U):
+                value = s.values[i * self.U + u]
+                term = local(ti.select(there == 1, size, NEGATIVE_INFINITY))
+                assign(value, value + term)
 
     @inline
     def keep(self, s, first, x):
