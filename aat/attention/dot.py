@@ -1,11 +1,10 @@
 """How is dot-product attention assembled? A Problem becomes the arguments of kernels/attention_forward.py."""
 
-import struct
-
 import numpy as np
 
 from aat.arrays import STORAGE, span
 from aat.attention.base import Result
+from aat.attention.kept import Kept, counted
 from aat.attention.positions import pairs_in_bounds
 from aat.backends.program import free_launch
 from aat.backends.relaunch import Relaunch
@@ -19,7 +18,6 @@ GRID = 65535                   # thread groups of a launch that every Vulkan dev
 SCRATCH_BYTES = 256 << 20      # scratch of a GPU launch whose configuration does not fit in registers
 # A GPU thread's lane is an f32: exp has no f64 form in SPIR-V, and f64 itself is optional.
 COMPUTES = {"cpu": ("f16", "bf16", "f32", "f64"), "vulkan": ("f16", "bf16", "f32"), "cuda": ("f16", "bf16", "f32")}
-_START, _POINTER, _POINTERS = struct.Struct("=2i"), struct.Struct("=Q"), struct.Struct("=4Q")
 STRIDED = {"Q": "q", "K": "k", "V": "v"}
 
 
@@ -67,29 +65,30 @@ def plan(problem, session, config=None):
             "why": "given by the caller" if config else policy.tuned(bucket(problem), session)[1]}
 
 
-def repeatable(problem, session, config=None):
-    """The launch of a call on the CPU, ready for other arrays of the same shapes and strides (`_Launch.point`).
+def repeatable(problem, session, config=None, plain=True):
+    """The launch of a call on the CPU, ready for other arrays of the same shapes and strides (`kept.Kept`).
 
-    None for calls whose arrays are copied, that bring further ones, or whose kernel does not go by addresses alone.
+    None for calls whose arrays are copied, or whose kernel does not go by addresses alone. A call that is not `plain`
+    brings more than q, k, v and out, or wants an Info.
     """
-    further = (problem.mask, problem.bias, problem.sinks, problem.kv_lens)
     arrays = (problem.q, problem.k, problem.v)
     if not (session.backend == "cpu" and session.intrinsics and free_launch()):
         return None
     from aat.attention import decode
 
-    if any(x is not None for x in further) or not all(_in_place(x, True) for x in arrays):
+    if not all(_in_place(x, True) for x in arrays):
         return None
     if decode.suits(problem, session, config):
-        return decode.repeatable(problem, session, config)
+        return decode.repeatable(problem, session, config) if plain else None
+    if not all(x is None or _in_place(x, False) for x in (problem.mask, problem.bias)):
+        return None
     chosen = choose(problem, session, config, tune=False)
     narrow = chosen.rows_per_program(problem.dtype) // chosen.lane_vectors > min(problem.D, problem.Dv)
     if narrow:
         return None
     launch = _Launch(problem, session, chosen)
     launch.prepare(False, session.standing)
-    launch.forget()
-    return launch
+    return Kept(launch)
 
 
 def run(problem, session, config=None):
@@ -291,30 +290,6 @@ class _Launch:
         self.meta_host[self.Meta.PROGRAMS] = self.programs
         return empty("scratch", self.programs * each, np.dtype(np.float32)), 0
 
-    def forget(self):
-        """Let go of the call's arrays: the kernel finds them by the addresses in `meta`."""
-        nothing = {x.dtype: np.zeros(1, x.dtype) for x in self.kernel_arguments if isinstance(x, np.ndarray)}
-        kept = [nothing[x.dtype] if n < 5 and isinstance(x, np.ndarray) else x
-                for n, x in enumerate(self.kernel_arguments)]
-        self.shares = [Relaunch(self.kernel, (*kept[:-2], program, 1)) for program in range(self.programs)]
-        self.goes = [share.go for share in self.shares]
-        for name in ("problem", "arguments", "kernel_arguments", "out", "out_argument", "lse", "lse_argument"):
-            delattr(self, name)
-        self.header = self.meta_host.data.cast("B")
-        self.restarted = bytes(4 * self.step * self.programs)
-
-    def again(self, q, k, v, out, lse):
-        """What `forget` left, on other arrays, given by their addresses. Runs under the kernel's own floating-point
-        rules; Ctrl-C waits in Team.run."""
-        Meta, session = self.Meta, self.session
-        session.check()
-        session.counters.launches += 1
-        _POINTERS.pack_into(self.header, 4 * Meta.Q_ADDRESS, q, k, v, out)
-        _POINTER.pack_into(self.header, 4 * Meta.LSE_ADDRESS, lse)
-        _START.pack_into(self.header, 0, 0, 0)
-        self.header[-len(self.restarted):] = self.restarted
-        session.team.run(self.goes, self._finished)
-
     def nonfinite(self):
         """Whether the launch wrote something that is not finite."""
         return bool(self.meta_host[self.Meta.NONFINITE])
@@ -337,9 +312,7 @@ class _Launch:
 
     def _counted_by_kernel(self):
         """The programs' own counts, summed."""
-        mine = self.counts.view(np.uint32).reshape(-1, self.step)[:, [self.Counts.VISITED, self.Counts.FULL]]
-        visited, full = mine.sum(0, dtype=np.uint64).tolist()
-        return {"visited": visited, "full": full}
+        return counted(self.counts, self.step)
 
     def _counts(self):
         """What the kernel counted; by the same arithmetic on the host where its 32 bits could have wrapped."""
