@@ -1,10 +1,13 @@
 """How is dot-product attention assembled? A Problem becomes the arguments of kernels/attention_forward.py."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from aat.arrays import STORAGE, span
 from aat.attention.base import Result
 from aat.attention.kept import Kept, counted
+from aat.attention.parts import Parts
 from aat.attention.positions import pairs_in_bounds
 from aat.backends.program import free_launch
 from aat.backends.relaunch import Relaunch
@@ -114,6 +117,7 @@ class _Launch:
     """The kernel's arguments for one problem, kept for a second launch."""
 
     name = "attention_forward"
+    joined = None  # Parts, where the keys are cut
 
     def __init__(self, problem, session, config):
         from aat.kernels.parts.queries import PROGRAM, Counts, Meta
@@ -122,7 +126,8 @@ class _Launch:
         self.Meta, self.problem, self.session, self.config = Meta, problem, session, config
         self.on_cpu = session.backend == "cpu"
         self.rows = config.rows_per_program(problem.dtype)
-        self.tasks = problem.B * problem.Hq * -(-problem.Lq // self.rows)
+        self.parts = -(-problem.Lk // config.keys_per_part) if config.keys_per_part else 1
+        self.tasks = self.parts * problem.B * problem.Hq * -(-problem.Lq // self.rows)
         self.programs = self._count_programs()
         counts = -(-(Meta.BATCH + 2 * problem.B) // PROGRAM) * PROGRAM
         self.addresses = np.zeros((counts + PROGRAM * (self.programs if self.on_cpu else 1)) // 2, np.uint64)
@@ -213,14 +218,16 @@ class _Launch:
         from aat.kernels.lanes import lanes_for
 
         problem, session, Meta = self.problem, self.session, self.Meta
-        spec = specify(problem, careful)
-        width = self.config.lane_width
+        spec, config = specify(problem, careful), replace(self.config, keys_per_part=0)
+        if self.parts > 1:
+            spec, self.joined = replace(spec, lse=False, sinks=False, parts=True), Parts(self, empty)
 
         def make():
-            return build(lanes_for(session.backend, width, problem.dtype, session.intrinsics), self.config, spec)
+            lanes = lanes_for(session.backend, config.lane_width, problem.dtype, session.intrinsics)
+            return build(lanes, config, spec)
 
         dtype = problem.dtype if self.on_cpu else "f32"
-        key = ("attention_forward", dtype, self.config, spec)
+        key = ("attention_forward", dtype, config, spec)
         scratch, stage = self._memory(spec, empty)
         self._address(Meta.SCRATCH_ADDRESS, scratch)
         self._address(Meta.STAGE_ADDRESS, stage)
@@ -228,9 +235,12 @@ class _Launch:
         self.meta = session.array(self.meta_host)
         self._address(Meta.META_ADDRESS, self.meta)
         given = self.arguments
-        lse = self.lse_argument if problem.return_lse else 0
-        arguments = (given["q"], given["k"], given["v"], self.out_argument, lse, given["mask"], given["bias"],
-                     given["sinks"], scratch, stage, self.meta, problem.scale, problem.softcap or 1.0)
+        out, lse, sums, sinks = self.out_argument, self.lse_argument if problem.return_lse else 0, 0, given["sinks"]
+        if self.joined is not None:
+            self.joined.prepare(self, self.meta, sinks)
+            (out, lse, sums), sinks = self.joined.outputs, 0
+        arguments = (given["q"], given["k"], given["v"], out, lse, given["mask"], given["bias"], sinks, scratch, stage,
+                     sums, self.meta, problem.scale, problem.softcap or 1.0)
         self.kernel, self.kernel_arguments = session.kernel(key, make), (*arguments, 0, self.programs)
         if self.on_cpu:
             self._share(key, make, arguments)
@@ -249,7 +259,7 @@ class _Launch:
         self.shares = [Relaunch(self.kernel, (*arguments, program, 1)) for program in range(self.programs)]
 
     def _restart(self):
-        self.meta_host[:self.Meta.NONFINITE + 1] = 0
+        self.meta_host[:self.Meta.NONFINITE + 1] = self.meta_host[self.Meta.MERGE] = 0
         self.counts[:] = 0
 
     def launch(self):
@@ -260,6 +270,8 @@ class _Launch:
                 self.session.team.run([share.go for share in self.shares], finished)
             else:
                 self.kernel(*self.kernel_arguments)
+            if self.joined is not None:
+                self.joined.go()
         if not self.on_cpu:
             self.session.read(self.meta, len(self.meta_host), self.meta_host)
 
@@ -292,7 +304,7 @@ class _Launch:
 
     def nonfinite(self):
         """Whether the launch wrote something that is not finite."""
-        return bool(self.meta_host[self.Meta.NONFINITE])
+        return bool(self.meta_host[self.Meta.NONFINITE] or self.meta_host[self.Meta.MERGE])
 
     def result(self):
         problem, session = self.problem, self.session
@@ -317,7 +329,7 @@ class _Launch:
     def _counts(self):
         """What the kernel counted; by the same arithmetic on the host where its 32 bits could have wrapped."""
         problem, config = self.problem, self.config
-        total = self.tasks * -(-problem.Lk // config.keys_per_group)
+        total = self.tasks // self.parts * -(-problem.Lk // config.keys_per_group)
         if total < 2**32:
             counts = self._counted_by_kernel() | {"total": total}
         else:

@@ -7,8 +7,8 @@ import numpy as np
 from aat.arrays import span
 from aat.backends.relaunch import Relaunch
 
-MASK, BIAS, SINKS = 5, 6, 7  # places among the kernel's arguments; those before go by the addresses in `meta`
-_START, _POINTER, _POINTERS = struct.Struct("=2i"), struct.Struct("=Q"), struct.Struct("=4Q")
+MASK, BIAS = 5, 6  # places among the kernel's arguments; those before go by the addresses in `meta`
+_START, _POINTER, _INPUTS = struct.Struct("=2i"), struct.Struct("=Q"), struct.Struct("=3Q")
 
 
 class Kept:
@@ -31,15 +31,21 @@ class Kept:
         kept = [nothing[x.dtype] if n <= BIAS and isinstance(x, np.ndarray) else x for n, x in enumerate(arguments)]
         self._shares = [Relaunch(launch.kernel, (*kept[:-2], program, 1)) for program in range(launch.programs)]
         self._goes = [share.go for share in self._shares]
-        self._sinks = kept[SINKS]
+        self._sinks = launch.arguments["sinks"]
         self._bytes = {n: kept[n].itemsize * span(x) for n, x in ((MASK, problem.mask), (BIAS, problem.bias))
                        if x is not None}
         self._meta, self._counts = launch.meta_host, launch.counts
         self._batch = self._meta[meta.BATCH:meta.BATCH + 2 * problem.B]
         self._step, self._flag = launch.step, launch.Counts.FINISHED
-        self._total = launch.tasks * -(-problem.Lk // config.keys_per_group)
+        self._total = launch.tasks // launch.parts * -(-problem.Lk // config.keys_per_group)
         self.countable = self._total < 2**32
         self._multiply_adds = config.keys_per_group * launch.rows * (problem.D + problem.Dv)  # of a group of keys
+        self._joined = launch.joined
+        self._at_out, self._at_lse = 4 * meta.O_ADDRESS, 4 * meta.LSE_ADDRESS
+        if self._joined is not None:
+            from aat.kernels.attention_merge import Merge
+
+            self._at_out, self._at_lse = (4 * (meta.MERGE + at) for at in (Merge.O_ADDRESS, Merge.LSE_ADDRESS))
         self._header = self._meta.data.cast("B")
         self._restarted = bytes(self._counts.nbytes)
 
@@ -64,18 +70,21 @@ class Kept:
         Meta, session = self.Meta, self._session
         session.check()
         session.counters.launches += 1
-        _POINTERS.pack_into(self._header, 4 * Meta.Q_ADDRESS, q, k, v, out)
-        _POINTER.pack_into(self._header, 4 * Meta.LSE_ADDRESS, lse)
+        _INPUTS.pack_into(self._header, 4 * Meta.Q_ADDRESS, q, k, v)
+        _POINTER.pack_into(self._header, self._at_out, out)
+        _POINTER.pack_into(self._header, self._at_lse, lse)
         _START.pack_into(self._header, 0, 0, 0)
         self._header[-len(self._restarted):] = self._restarted
         session.team.run(self._goes, self._finished)
+        if self._joined is not None:
+            self._joined.go()
 
     def _finished(self, program):
         return self._counts[program * self._step + self._flag]
 
     def nonfinite(self):
         """Whether the launch wrote something that is not finite."""
-        return bool(self._meta[self.Meta.NONFINITE])
+        return bool(self._meta[self.Meta.NONFINITE] or self._meta[self.Meta.MERGE])
 
     def counts(self):
         """What the launch visited, as in a Result."""

@@ -24,6 +24,8 @@ class TileConfig:
             apart, as with layout="bshd". 16-bit tiles are converted, hence copied, in any case.
         columns: lanes are columns and not queries (kernels/attention_decode.py); then lane_vectors x keys_per_block,
             the scores of a block of rows and keys, is lane_width, and keys_per_tile keys are a task of their own.
+        keys_per_part: so many keys, counted from key 0, are tasks of their own, whose results are merged: where there
+            are fewer blocks of rows than a device has threads for. 0: a task walks over all keys that its rows see.
     """
 
     lane_width: int
@@ -36,6 +38,7 @@ class TileConfig:
     registers: bool = False
     packed: bool = False
     columns: bool = False
+    keys_per_part: int = 0
 
     def rows_per_program(self, dtype="f32"):
         """Query rows of one program."""
@@ -120,7 +123,8 @@ class TileConfig:
         caches 0 means that the device does not say, and what the default needs counts as there.
         """
         reasons = []
-        sizes = {name: getattr(self, name) for name in self.__slots__ if name not in ("registers", "packed", "columns")}
+        sizes = {name: getattr(self, name) for name in self.__slots__
+                 if name not in ("registers", "packed", "columns", "keys_per_part")}
         for name, value in sizes.items():
             if not isinstance(value, int) or value < 1:
                 reasons.append(f"{name} must be a positive integer, got {value!r}")
@@ -132,6 +136,10 @@ class TileConfig:
         if self.keys_per_tile % self.keys_per_group:
             reasons.append(f"keys_per_tile ({self.keys_per_tile}) must be a multiple of keys_per_group "
                            f"({self.keys_per_group})")
+        unit, part = 0 if self.columns else self.keys_per_tile, self.keys_per_part
+        if type(part) is not int or part < 0 or (part and (not unit or part % unit)):
+            reasons.append(f"keys_per_part must be 0{f' or a multiple of keys_per_tile ({unit})' if unit else ''}, "
+                           f"got {part!r}")
         if self.columns:
             return reasons + self._column_problems(backend)
         if self.columns_per_block > dv:

@@ -39,7 +39,11 @@ class Meta(IntEnum):
     STAGE_ADDRESS = 42
     META_ADDRESS = 44
     LSE_ADDRESS = 46
-    BATCH = 48
+    SUMS_ADDRESS = 48
+    PARTS = 50         # parts of the keys, each PART_KEYS of them, and where the merge of them is described
+    PART_KEYS = 51     # (kernels.attention_merge.Merge); out, lse and sums are then a, m and l of the parts
+    MERGE = 52
+    BATCH = 72
 
 
 PROGRAM = 16           # a cache line
@@ -61,6 +65,7 @@ class Spec:
     mask and bias: "" (absent), "rows" (differs between queries) or "keys" (the query axis has size 1).
     bias_type: dtype of the bias, "f16", "bf16", "f32" or "f64".
     careful: a masked key's value is not even multiplied by zero (needed when it is NaN or infinite).
+    parts: tasks are parts of the keys, and what they leave is merged afterwards (then without lse and sinks).
     """
 
     d: int
@@ -72,6 +77,7 @@ class Spec:
     sinks: bool = False
     lse: bool = False
     careful: bool = False
+    parts: bool = False
 
 
 def scratch_lanes(config, spec):
@@ -90,13 +96,18 @@ def stage_elements(config, spec, dtype):
 class Task(Traced):
     """One program's share: a block of rows of one head, as kernel variables. Rows past the last one repeat it."""
 
-    def __init__(self, L, config, meta, task, thread):
+    def __init__(self, L, config, meta, task, thread, parts=False):
         def fact(place):
             return element(meta, place)
 
         vectors, threads = config.lane_vectors, config.threads
         span = L.width * vectors * threads
         tiles = local(fact(Meta.TILES))
+        part, heads = 0, 0
+        if parts:
+            part_tasks = local(fact(Meta.TASKS) // fact(Meta.PARTS))
+            part, heads = local(task // part_tasks), local(part_tasks // tiles)
+            task = local(task % part_tasks)
         # The last rows come first: with causal they are the heaviest, and light tasks at the end balance the threads.
         first = local((tiles - 1 - task % tiles) * span)
         self.bh = local(task // tiles)
@@ -104,11 +115,18 @@ class Task(Traced):
         self.kh = local(self.h // fact(Meta.GROUP))
         keys, offset = local(fact(Meta.BATCH + 2 * self.b)), local(fact(Meta.BATCH + 1 + 2 * self.b))
         left, right = local(fact(Meta.LEFT)), local(fact(Meta.RIGHT))
+        # Where a part of the keys leaves what it found: parts are batches behind each other.
+        self.out_bh = local(part * heads + self.bh) if parts else self.bh
+        self.out_b = local(part * (heads // fact(Meta.HEADS)) + self.b) if parts else self.b
         last_row = local(fact(Meta.QUERIES) - 1)
         # Keys that some row sees, and those that every row sees (aat.tiling.base.key_ranges).
         low, high = local(first + offset), local(ti.min(first + (span - 1), last_row) + offset)
         self.begin, self.end = self._limit(low - left, keys), self._limit(high + right + 1, keys)
         self.full_begin, self.full_end = self._limit(high - left, keys), self._limit(low + right + 1, keys)
+        if parts:
+            first_key = local(part * fact(Meta.PART_KEYS))
+            self.begin = local(ti.max(self.begin, first_key))
+            self.end = local(ti.min(self.end, first_key + fact(Meta.PART_KEYS)))
         self.rows = [L.rows(first + (u * threads + thread) * L.width, last_row) for u in range(vectors)]
         # Keys that each row sees: low <= j < high.
         self.low = [L.affine(rows, 1, offset - left, 0, keys) for rows in self.rows]
@@ -165,7 +183,7 @@ class Assembly(Traced):
 
     @inline
     def task(self, meta, task, thread):
-        x = Task(self.L, self.config, meta, task, thread)
+        x = Task(self.L, self.config, meta, task, thread, self.spec.parts)
         # Where mask and bias start for the task's rows (and for its head), once and not in every block of keys.
         x.starts = {place: self.places(x, meta, place)
                     for place, kind in ((Meta.BIAS, self.spec.bias), (Meta.MASK, self.spec.mask)) if kind}
@@ -174,7 +192,8 @@ class Assembly(Traced):
     @inline
     def places(self, x, meta, place):
         """Where the rows of a (batch, head, row, ...) array start, by lane."""
-        base = local(x.b * element(meta, place) + x.h * element(meta, place + 1))
+        b = x.out_b if place == Meta.O else x.b
+        base = local(b * element(meta, place) + x.h * element(meta, place + 1))
         return [self.L.affine(rows, element(meta, place + 2), base) for rows in x.rows]
 
     @inline
@@ -282,16 +301,29 @@ class Assembly(Traced):
 
     @inline
     def inverses(self, l):
-        """1 / l, and 0 for rows that saw no key: their sums are 0, or NaN, which the second launch settles."""
+        """1 / l, and 0 for rows that saw no key: their sums are 0, or NaN, which the second launch settles. The sums of
+        parts are kept as they are."""
+        if self.spec.parts:
+            return [self.L.splat(1.0) for _ in l]
         return [self.L.where_equal(x, 0.0, self.L.splat(0.0), self.L.splat(1.0) / x) for x in l]
 
     @inline
     def finish(self, A, n, part, inverse, flagged, out, address, rows):
         """Block n of a part of the results' columns, a / l."""
         first, _, columns = part
+        dtype = self.L.scalar_name if self.spec.parts else self.L.dtype
         for u in range(self.U):
             self.L.write_columns(A, n, columns, self.U, u, first * self.U, inverse[u], flagged[u], out, address,
-                                 rows[u], first + n * columns)
+                                 rows[u], first + n * columns, dtype)
+
+    @inline
+    def write_sums(self, m, l, maxima, sums, meta, x):
+        """Maxima and sums of a part of the keys."""
+        L = self.L
+        for u in range(self.U):
+            rows = L.affine(x.rows[u], 1, x.out_bh * element(meta, Meta.QUERIES))
+            L.scatter_plain(maxima, L.address(meta, Meta.LSE_ADDRESS), rows, m[u])
+            L.scatter_plain(sums, L.address(meta, Meta.SUMS_ADDRESS), rows, l[u])
 
     @inline
     def write_lse(self, m, l, lse, meta, x):
