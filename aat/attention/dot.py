@@ -32,10 +32,20 @@ def choose(problem, session, config=None, tune=True):
     width, shared = session.lane_width, session.limits.shared_bytes
     chosen = config or policy.tuned(bucket(problem), session, problem if tune else None)[0]
     chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq)
+    chosen = chosen if config else _in_parts(chosen, problem)
     reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv, **session.limits.of_tiles())
     if reasons:
         raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])
     return chosen
+
+
+def _in_parts(config, problem):
+    """`config` with keys_per_part where there are few programs for a problem."""
+    rows, keys = config.rows_per_program(problem.dtype), problem.Lk
+    tiles = -(-problem.Lq // rows)
+    if problem.left is not None and problem.right is not None:  # what a program walks over
+        keys = min(keys, problem.left + problem.right + min(rows, problem.Lq))
+    return config.in_parts(problem.B * problem.Hq * tiles, rows, keys, problem.D + problem.Dv)
 
 
 def specify(problem, careful=False):
@@ -60,8 +70,10 @@ def plan(problem, session, config=None):
     chosen = choose(problem, session, config, tune=False)
     rows = chosen.rows_per_program(problem.dtype)
     counts = _counted_by_host(problem, chosen)
+    parts = f", {chosen.keys_per_part} keys each" if chosen.keys_per_part else ""
+    programs = problem.B * problem.Hq * -(-problem.Lq // rows) * _parts(problem, chosen)
     return {"kernel": "kernels/attention_forward.py", "tiles": str(chosen),
-            "programs": f"{problem.B * problem.Hq * -(-problem.Lq // rows)} of {rows} query rows",
+            "programs": f"{programs} of {rows} query rows{parts}",
             "threads": session.threads if session.backend == "cpu" else chosen.threads,
             "lanes": f"{chosen.lane_width}, {'LLVM intrinsics' if session.intrinsics else 'plain Taichi'}",
             "groups of keys": f"{counts['visited']} visited of {counts['total']}, {counts['full']} without a mask",
@@ -126,7 +138,7 @@ class _Launch:
         self.Meta, self.problem, self.session, self.config = Meta, problem, session, config
         self.on_cpu = session.backend == "cpu"
         self.rows = config.rows_per_program(problem.dtype)
-        self.parts = -(-problem.Lk // config.keys_per_part) if config.keys_per_part else 1
+        self.parts = _parts(problem, config)
         self.tasks = self.parts * problem.B * problem.Hq * -(-problem.Lq // self.rows)
         self.programs = self._count_programs()
         counts = -(-(Meta.BATCH + 2 * problem.B) // PROGRAM) * PROGRAM
@@ -337,6 +349,11 @@ class _Launch:
         pairs = config.keys_per_group * self.rows
         counts["multiply_adds"] = counts["visited"] * pairs * (problem.D + problem.Dv)
         return counts
+
+
+def _parts(problem, config):
+    """Into how many parts a launch cuts the keys."""
+    return -(-problem.Lk // config.keys_per_part) if config.keys_per_part else 1
 
 
 def _counted_by_host(problem, config):
