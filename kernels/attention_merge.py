@@ -120,7 +120,8 @@ class Join(Traced):
 
 
 def rows(columns, spec, base):
-    """A `ti.func` that merges items program, program + programs, ... (rows, or columns of them); arrays are templates (see CpuColumns.array)."""
+    """A `ti.func` that merges items program, program + programs, ... (rows, or columns of them); arrays are templates
+    (see CpuColumns.array)."""
     C, join = columns, Join(columns, spec, base)
 
     @ti.func
@@ -158,7 +159,8 @@ def rows(columns, spec, base):
                     else:
                         weight = C.exp_sub(C.splat(m), relative)
                         C.fma(weight, C.splat(Ls.number(Ls.at(part * count + row), 0)), total)
-                        join.add(sums, A, A.at(C.long(part * count + row) * join.stride + lead), block[0], block[1], weight)
+                        at = A.at(C.long(part * count + row) * join.stride + lead)
+                        join.add(sums, A, at, block[0], block[1], weight)
                 join.write(O, handle, block[0], block[1], sums, total, flagged)
                 if ti.static(spec.lse and block[0] == 0):
                     if lead == 0:

@@ -231,7 +231,7 @@ class _Launch:
 
         problem, session, Meta = self.problem, self.session, self.Meta
         spec, config = specify(problem, careful), replace(self.config, keys_per_part=0)
-        if self.parts > 1:
+        if self.config.keys_per_part:  # also where it is one part: a row's bits do not depend on the keys of others
             spec, self.joined = replace(spec, lse=False, sinks=False, parts=True), Parts(self, empty)
 
         def make():

@@ -13,7 +13,7 @@ class Parts:
     Parameters
     ----------
     launch : aat.attention.dot._Launch
-        With `parts` > 1. The merge is described in its `meta`, and reads that.
+        With `keys_per_part`. The merge is described in its `meta`, and reads that.
     empty : callable
         (purpose, n, dtype) -> kernel argument.
 

@@ -159,6 +159,10 @@ def _full():
     yield _case(s, "1024x1023", 1024, 1023, Hq=2, D=64, causal="upper_left")
     yield _case(s, "window-long", 700, 700, D=64, window=(128, 0))
     yield _case(s, "window-long-both", 300, 1500, D=64, window=(100, 50), q_offset=600)
+    # few rows and many keys, which are cut into parts
+    yield _case(s, "cross-50x5000", 50, 5000, Hq=1, Hk=1, D=64)
+    yield _case(s, "cross-20x9001", 20, 9001, B=2, Hq=2, Hk=1, D=64, causal="lower_right", kv_lens=(9001, 3000),
+                sinks=True)
     yield _case(s, "lens-long", 130, 513, B=5, D=32, kv_lens=(513, 0, 64, 65, 200))
     yield _case(s, "everything-64", 130, 261, B=2, Hq=8, Hk=2, D=64, mask="b1qk", bias="hqk", causal="lower_right",
                 window=(150, None), softcap=8.0, scale=0.5, sinks=True, kv_lens=(261, 140))
@@ -198,6 +202,8 @@ def _bench():
     yield _case(s, "window-4096", 4096, 4096, Hq=8, D=64, causal=True, window=(512, None))
     yield _case(s, "gqa-2048", 2048, 2048, Hq=16, Hk=4, D=64, causal=True)
     yield _case(s, "prefill-256-of-2304", 256, 2304, Hq=16, Hk=4, D=64, causal="lower_right")
+    yield _case(s, "cross-64x16384", 64, 16384, Hq=4, D=64)
+    yield _case(s, "cross-64x16384-1", 64, 16384, Hq=1, D=64)
     yield _case(s, "odd-1021x1531", 1021, 1531, Hq=8, D=111)
     yield _case(s, "call-64", 64, 64, Hq=8, D=64)
     for keys in (4096, 8192, 16384):

@@ -280,7 +280,8 @@ class CpuLanes:
     @inline
     def write_columns(self, store, n, columns, vectors, u, first, factor, flagged, array, address, rows, column,
                       dtype):
-        """The inverse, times `factor`, stored as dtype; `flagged` grows in a lane that wrote something that is not finite."""
+        """The inverse, times `factor`, stored as dtype; `flagged` grows in a lane that wrote something that is not
+        finite."""
         if columns == 1:
             x = local(store.block(n * vectors + u, 1, first).values[0] * factor)
             flagged._augassign(self.nonfinite(x), "Add")
