@@ -9,6 +9,7 @@ overlap an input, a length or a position out of range, a result that is not fini
 
 import contextlib
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -109,8 +110,10 @@ class Repeat:
         problem = call.problem
         self._full = problem.B, problem.Lq, problem.Lk
         self._lower_right = lower_right
-        self._info = (session.backend, session.device.name, reason, launch.config,
-                      problem.multiply_adds_dense) if call.return_info else None
+        self._info = None
+        if call.return_info:
+            self._info = Info(session.backend, launch.config, 0.0, 0, problem.multiply_adds_dense, kernel=launch.name,
+                              device=session.device.name, reason=reason)
         self.auto, self.chosen_by = call.backend == "auto", env.chosen_backend()
         self.epoch = policy.epoch()
         self._launch = launch
@@ -144,7 +147,9 @@ class Repeat:
             return UNKNOWN
         if self._info is None:
             return out if lse is None else (out, lse)
-        info = self._account(time.perf_counter() - start)
+        counts = self._launch.counts()
+        info = replace(self._info, seconds=time.perf_counter() - start, multiply_adds=counts.pop("multiply_adds"),
+                       tiles=counts)
         return (out, info) if lse is None else (out, lse, info)
 
     def _take(self, mask, bias, sinks, kv_lens, q_offset):
@@ -157,8 +162,8 @@ class Repeat:
                 return False
         offsets = None
         if q_offset is not None:
-            offsets = q_offset if type(q_offset) is int else q_offset.tolist()
-            offsets = [offsets] * batch if type(offsets) is int else offsets
+            values = q_offset if type(q_offset) is int else q_offset.tolist()
+            offsets = values if isinstance(values, list) else [values] * batch
             if min(offsets) <= -LIMIT or max(offsets) + rows - 1 >= LIMIT:
                 return False
         elif lens is not None and self._lower_right:
@@ -166,9 +171,3 @@ class Repeat:
         self._launch.take(None if mask is None else pointer(mask), None if bias is None else pointer(bias), sinks, lens,
                           offsets)
         return True
-
-    def _account(self, seconds):
-        backend, device, reason, config, dense = self._info
-        counts = self._launch.counts()
-        return Info(backend=backend, config=config, seconds=seconds, multiply_adds=counts.pop("multiply_adds"),
-                    multiply_adds_dense=dense, tiles=counts, device=device, kernel=self._launch.name, reason=reason)

@@ -161,3 +161,18 @@ def test_the_plan_tells_the_parts(backend):
     plan = aat.explain(q, k, k, backend=backend).plan
     assert "keys each" in plan["programs"] and "keys_per_part=" in plan["tiles"]
     assert "keys each" not in aat.explain(q, q, q, backend=backend).plan["programs"]
+
+
+@pytest.mark.parametrize("backend", ["cpu"], indirect=True)
+def test_columns_that_only_fill_a_vector_call_for_no_second_launch(backend):
+    q, k, v = (np.ones((1, 1, n, d), np.float32) for n, d in ((20, 16), (60, 16), (60, 24)))
+    tiling = parted(dict(q=q, k=k, v=v), backend)
+    with select.use(backend) as session:
+        session.poison = True
+        try:
+            launches = session.counters.launches
+            out = aat.attention(q, k, v, backend=backend, tiling=tiling)
+            assert session.counters.launches == launches + 1
+        finally:
+            session.poison = False
+    np.testing.assert_array_equal(out, np.ones_like(out))
