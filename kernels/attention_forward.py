@@ -72,7 +72,7 @@ def build(lanes, config, spec):
                         asm.load_queries(Q, e, part, q, q_address, q_rows, scale)
                 for c in loop(span(0, DV, DV)):
                     A.put_block(c, U, A.filled_block(c, U, L.splat(0.0)))
-                m, l = asm.start(sinks, x)
+                m, l = asm.start(sinks, x, meta)
                 visited = 0
                 whole = 0
                 k_rows = asm.keys(k, meta, Meta.K, k_address, x, D, not staged)

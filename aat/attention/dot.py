@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from aat.arrays import STORAGE, span
+from aat.attention import tasks
 from aat.attention.base import Result
 from aat.attention.kept import Kept, counted
 from aat.attention.parts import Parts
@@ -31,34 +32,26 @@ def choose(problem, session, config=None, tune=True):
     """
     width, shared = session.lane_width, session.limits.shared_bytes
     chosen = config or policy.tuned(bucket(problem), session, problem if tune else None)[0]
-    chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq)
-    chosen = chosen if config else _in_parts(chosen, problem)
+    chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq, problem.group)
+    chosen = chosen if config else tasks.in_parts(chosen, problem)
     reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv, **session.limits.of_tiles())
     if reasons:
         raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])
     return chosen
 
 
-def _in_parts(config, problem):
-    """`config` with keys_per_part where there are few programs for a problem."""
-    rows, keys = config.rows_per_program(problem.dtype), problem.Lk
-    tiles = -(-problem.Lq // rows)
-    if problem.left is not None and problem.right is not None:  # what a program walks over
-        keys = min(keys, problem.left + problem.right + min(rows, problem.Lq))
-    return config.in_parts(problem.B * problem.Hq * tiles, rows, keys, problem.D + problem.Dv)
-
-
-def specify(problem, careful=False):
+def specify(problem, careful=False, grouped=False):
     """The compile-time features that a problem needs."""
     from aat.kernels.parts.queries import Spec
 
     def kind(x):
-        return "" if x is None else "rows" if x.shape[2] > 1 else "keys"
+        several = x is not None and (x.shape[2] > 1 or (grouped and x.shape[1] > 1))
+        return "" if x is None else "rows" if several else "keys"
 
     bias_type = "f32" if problem.bias is None else _stored(problem.bias)
     return Spec(d=problem.D, dv=problem.Dv, mask=kind(problem.mask), bias=kind(problem.bias), bias_type=bias_type,
                 softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
-                careful=careful)
+                careful=careful, grouped=grouped)
 
 
 def plan(problem, session, config=None):
@@ -71,7 +64,7 @@ def plan(problem, session, config=None):
     rows = chosen.rows_per_program(problem.dtype)
     counts = _counted_by_host(problem, chosen)
     parts = f", {chosen.keys_per_part} keys each" if chosen.keys_per_part else ""
-    programs = problem.B * problem.Hq * -(-problem.Lq // rows) * _parts(problem, chosen)
+    programs = problem.B * tasks.heads(problem, chosen) * tasks.tiles(problem, chosen) * tasks.parts(problem, chosen)
     return {"kernel": "kernels/attention_forward.py", "tiles": str(chosen),
             "programs": f"{programs} of {rows} query rows{parts}",
             "threads": session.threads if session.backend == "cpu" else chosen.threads,
@@ -138,8 +131,9 @@ class _Launch:
         self.Meta, self.problem, self.session, self.config = Meta, problem, session, config
         self.on_cpu = session.backend == "cpu"
         self.rows = config.rows_per_program(problem.dtype)
-        self.parts = _parts(problem, config)
-        self.tasks = self.parts * problem.B * problem.Hq * -(-problem.Lq // self.rows)
+        self.parts = tasks.parts(problem, config)
+        self.grouped, self.tiles = tasks.grouped(problem, config), tasks.tiles(problem, config)
+        self.tasks = self.parts * problem.B * tasks.heads(problem, config) * self.tiles
         self.programs = self._count_programs()
         counts = -(-(Meta.BATCH + 2 * problem.B) // PROGRAM) * PROGRAM
         self.addresses = np.zeros((counts + PROGRAM * (self.programs if self.on_cpu else 1)) // 2, np.uint64)
@@ -162,8 +156,10 @@ class _Launch:
         from aat.kernels.parts.queries import FAR
 
         Meta, problem, meta = self.Meta, self.problem, self.meta_host
-        meta[Meta.HEADS], meta[Meta.GROUP], meta[Meta.QUERIES] = problem.Hq, problem.group, problem.Lq
-        meta[Meta.TILES], meta[Meta.TASKS] = -(-problem.Lq // self.rows), self.tasks
+        meta[Meta.GROUP], meta[Meta.QUERIES] = problem.group, problem.Lq
+        meta[Meta.HEADS] = problem.Hk if self.grouped else problem.Hq
+        meta[Meta.ROWS] = problem.group * problem.Lq if self.grouped else problem.Lq
+        meta[Meta.TILES], meta[Meta.TASKS] = self.tiles, self.tasks
         meta[Meta.LEFT] = FAR if problem.left is None else problem.left
         meta[Meta.RIGHT] = FAR if problem.right is None else problem.right
         end = Meta.BATCH + 2 * problem.B
@@ -230,7 +226,7 @@ class _Launch:
         from aat.kernels.lanes import lanes_for
 
         problem, session, Meta = self.problem, self.session, self.Meta
-        spec, config = specify(problem, careful), replace(self.config, keys_per_part=0)
+        spec, config = specify(problem, careful, self.grouped), replace(self.config, keys_per_part=0)
         if self.config.keys_per_part:  # also where it is one part: a row's bits do not depend on the keys of others
             spec, self.joined = replace(spec, lse=False, sinks=False, parts=True), Parts(self, empty)
 
@@ -351,15 +347,10 @@ class _Launch:
         return counts
 
 
-def _parts(problem, config):
-    """Into how many parts a launch cuts the keys."""
-    return -(-problem.Lk // config.keys_per_part) if config.keys_per_part else 1
-
-
 def _counted_by_host(problem, config):
     keys = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
     counts = count_groups(config, problem.dtype, problem.q_offset, keys, problem.Hq, problem.Lq, problem.Lk,
-                          problem.left, problem.right)
+                          problem.left, problem.right, group=problem.group if tasks.grouped(problem, config) else 1)
     return counts | {"pairs": pairs_in_bounds(problem)}
 
 

@@ -159,6 +159,10 @@ def _full():
     yield _case(s, "1024x1023", 1024, 1023, Hq=2, D=64, causal="upper_left")
     yield _case(s, "window-long", 700, 700, D=64, window=(128, 0))
     yield _case(s, "window-long-both", 300, 1500, D=64, window=(100, 50), q_offset=600)
+    # few queries of heads that share a KV head
+    yield _case(s, "group-24x700", 24, 700, B=2, Hq=8, Hk=2, D=64, causal="lower_right", window=(500, None))
+    yield _case(s, "group-17x300", 17, 300, B=2, Hq=8, Hk=2, D=32, mask="bhqk", bias="1h1k", sinks=True,
+                kv_lens=(300, 150))
     # few rows and many keys, which are cut into parts
     yield _case(s, "cross-50x5000", 50, 5000, Hq=1, Hk=1, D=64)
     yield _case(s, "cross-20x9001", 20, 9001, B=2, Hq=2, Hk=1, D=64, causal="lower_right", kv_lens=(9001, 3000),

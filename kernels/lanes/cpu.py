@@ -224,6 +224,13 @@ class CpuLanes:
         return local(self.positions_type(values))
 
     @inline
+    def divided(self, rows, n):
+        """(rows // n, rows % n), for rows that are not negative (i32 lanes)."""
+        whole = [local(element(rows, w) // n) for w in range(self.width)]
+        rest = [element(rows, w) - whole[w] * n for w in range(self.width)]
+        return local(self.positions_type(whole)), local(self.positions_type(rest))
+
+    @inline
     def first(self, lanes):
         """The number in the first lane."""
         return local(element(lanes, 0))

@@ -112,6 +112,11 @@ class GpuLanes:
         return local(value if low is None else ti.min(ti.max(value, low), high))
 
     @inline
+    def divided(self, rows, n):
+        whole = local(rows // n)
+        return whole, local(rows - whole * n)
+
+    @inline
     def first(self, lanes):
         """The number in the first lane: a thread has one."""
         return lanes
