@@ -68,6 +68,7 @@ def _small():
     yield _case(s, "no-keys-sinks", 5, 0, sinks=True)
     yield _case(s, "gqa", 19, 37, B=2, Hq=6, Hk=2)
     yield _case(s, "mqa", 19, 37, Hq=5, Hk=1)
+    yield _case(s, "gqa-bf16", 19, 37, B=2, Hq=6, Hk=2, dtype="bf16", bias="hqk")
     yield _case(s, "3d", 17, 21, Hq=4, Hk=2, ndim=3)
     yield _case(s, "bshd", 17, 21, B=2, Hq=4, Hk=2, layout="bshd")
     yield _case(s, "bshd-3d", 17, 21, Hq=4, Hk=2, layout="bshd", ndim=3)

@@ -12,10 +12,10 @@ from aat.functional import attention
 from aat.tiling.base import TileConfig, count_groups, key_ranges
 from aat.validation.cases import by_name, make
 
-CASES = ("gqa", "mqa", "3d", "bshd", "mask-bhqk", "mask-1hqk", "mask-bhq1", "mask-b11k", "bias-hqk", "mask-and-bias",
-         "sinks-causal-lens", "everything", "f16", "f16-bias", "bf16-bias", "f64", "f64-everything")
+CASES = ("gqa", "gqa-bf16", "mqa", "3d", "bshd", "mask-bhqk", "mask-bhq1", "mask-b11k", "mask-and-bias",
+         "sinks-causal-lens", "everything")
 FULL = ("group-24x700", "group-17x300")
-CUT = ("everything", "f16-bias")  # in parts of the keys too
+CUT = ("everything", "gqa-bf16")  # in parts of the keys too
 
 
 def used(call, backend):
