@@ -74,13 +74,12 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
     BackendError
         The backend cannot run this here, with each reason.
     """
-    kind = None
-    if mask is bias is sinks is kv_lens is q_offset is None and not return_info:
-        kind = repeated.kind(q, k, v, out, (causal, window, scale, softcap, score, tolerance, tiling, layout, backend,
-                                            return_lse))
-        known = repeated.UNKNOWN if kind is None else repeated.again(kind, q, k, v, out)
-        if known is not repeated.UNKNOWN:
-            return known
+    further = None if mask is bias is sinks is kv_lens is q_offset is None else (mask, bias, sinks, kv_lens, q_offset)
+    kind = repeated.kind(q, k, v, out, further, (causal, window, scale, softcap, score, tolerance, tiling, layout,
+                                                 backend, return_lse, return_info))
+    known = repeated.UNKNOWN if kind is None else repeated.again(kind, q, k, v, out, further)
+    if known is not repeated.UNKNOWN:
+        return known
     call = arguments.check(
         q, k, v, mask=mask, bias=bias, causal=causal, window=window, scale=scale, softcap=softcap,
         sinks=sinks, kv_lens=kv_lens, q_offset=q_offset, score=score, tolerance=tolerance, tiling=tiling,
@@ -107,7 +106,7 @@ def execute(call, kind=None):
                 result, parts = _launch(problem, session, call.tiling)
                 device = session.device.name
                 if kind is not None and parts == 1 and not adaptive(problem, call.tiling):
-                    repeated.keep(kind, replace(call, problem=problem), session, call.tiling)
+                    repeated.keep(kind, replace(call, problem=problem), session, call.tiling, reason)
         if call.kind != "device":
             result.out = _stored(problem, result.out)
         seconds = time.perf_counter() - start

@@ -37,7 +37,8 @@ def build(lanes, config, spec):
     MASK = ti.types.ndarray(L.mask_type, 1) if spec.mask else ti.template()
     BIAS = ti.types.ndarray(L.bias_type(spec.bias_type), 1) if spec.bias else ti.template()
     SINKS = NUMBERS if spec.sinks else ti.template()
-    LSE = NUMBERS if spec.lse else ti.template()
+    LSE = NUMBERS if spec.lse or spec.parts else ti.template()
+    OUT, SUMS = (NUMBERS, NUMBERS) if spec.parts else (ELEMENTS, ti.template())
     SCRATCH = ti.types.ndarray(L.vector, 1) if asm.scratch else ti.template()
     STAGE = NUMBERS if asm.stage else ti.template()
     SHARES = NUMBERS if spec.gate else ti.template()
@@ -47,9 +48,10 @@ def build(lanes, config, spec):
     q_parts, out_parts, depth_parts = asm.moved_parts(D), asm.moved_parts(DV), asm.depth_parts()
 
     @ti.kernel
-    def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: ELEMENTS, lse: LSE, mask: MASK, bias: BIAS,
-                          sinks: SINKS, scratch: SCRATCH, stage: STAGE, allowed: SHARES, shares: SHARES, tiles: TILES,
-                          means: MEANS, meta: INTS, scale: NUMBER, softcap: NUMBER, first: ti.i32, count: ti.i32):
+    def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: OUT, lse: LSE, mask: MASK, bias: BIAS,
+                          sinks: SINKS, scratch: SCRATCH, stage: STAGE, sums: SUMS, allowed: SHARES, shares: SHARES,
+                          tiles: TILES, means: MEANS, meta: INTS, scale: NUMBER, softcap: NUMBER, first: ti.i32,
+                          count: ti.i32):
         ti.loop_config(block_dim=BD, serialize=L.serial)
         for t in range(first * BD, (first + count) * BD):
             rules = L.enter()
@@ -76,7 +78,7 @@ def build(lanes, config, spec):
                         asm.load_queries(Q, e, part, q, q_address, q_rows, scale)
                 for c in loop(span(0, DV, DV)):
                     A.put_block(c, U, A.filled_block(c, U, L.splat(0.0)))
-                m, l = asm.start(sinks, x)
+                m, l = asm.start(sinks, x, meta)
                 visited = 0
                 whole = 0
                 visits = visits_of(asm, tiles, meta, x, BN)
@@ -191,6 +193,8 @@ def build(lanes, config, spec):
                 for u in ti.static(range(U)):
                     if L.any_nonzero(flagged[u]) != 0:
                         meta[Meta.NONFINITE] = 1
+                if ti.static(spec.parts):
+                    asm.write_sums(m, l, lse, sums, meta, x)
                 if ti.static(spec.lse):
                     asm.write_lse(m, l, lse, meta, x)
                 if ti.static(spec.gate):

@@ -57,7 +57,9 @@ class Join(Traced):
         self.C, self.spec, self.base = columns, spec, base
         self.scalar_name = columns.lanes.scalar_name
         self.stride = padded(columns.width, spec.dv)
-        count = self.stride // columns.width
+        # A row is one item of work; where threads are many, each of its columns is one.
+        self.items = 1 if columns.lanes.serial else self.stride // columns.width
+        count = self.stride // columns.width // self.items
         self.blocks = [(first, min(VECTORS, count - first)) for first in range(0, count, VECTORS)]
 
     def fact(self, meta, place):
@@ -118,7 +120,8 @@ class Join(Traced):
 
 
 def rows(columns, spec, base):
-    """A `ti.func` that merges rows program, program + programs, ...; arrays are templates (see CpuColumns.array)."""
+    """A `ti.func` that merges items program, program + programs, ... (rows, or columns of them); arrays are templates
+    (see CpuColumns.array)."""
     C, join = columns, Join(columns, spec, base)
 
     @ti.func
@@ -131,8 +134,10 @@ def rows(columns, spec, base):
         count = meta[base + Merge.ROWS]
         parts = meta[base + Merge.PARTS]
         flagged = C.splat(0.0)
-        for n in range((count - program + programs - 1) // programs):
-            row = program + n * programs
+        for n in range((count * join.items - program + programs - 1) // programs):
+            item = program + n * programs
+            row = item // join.items
+            lead = item % join.items * C.width
             b, h, i = join.place(row, meta)
             top = C.splat(NEGATIVE_INFINITY)
             if ti.static(spec.sinks):
@@ -140,7 +145,7 @@ def rows(columns, spec, base):
             for part in range(parts):
                 join.raise_top(top, Ms.number(Ms.at(part * count + row), 0))
             relative = join.relative_to(top)
-            handle = join.out_at(O, b, h, i, meta)
+            handle = O.step(join.out_at(O, b, h, i, meta), lead)
             for block in ti.static(join.blocks):
                 total = C.splat(0.0)
                 if ti.static(spec.sinks):
@@ -154,19 +159,21 @@ def rows(columns, spec, base):
                     else:
                         weight = C.exp_sub(C.splat(m), relative)
                         C.fma(weight, C.splat(Ls.number(Ls.at(part * count + row), 0)), total)
-                        join.add(sums, A, A.at(C.long(part * count + row) * join.stride), block[0], block[1], weight)
+                        at = A.at(C.long(part * count + row) * join.stride + lead)
+                        join.add(sums, A, at, block[0], block[1], weight)
                 join.write(O, handle, block[0], block[1], sums, total, flagged)
                 if ti.static(spec.lse and block[0] == 0):
-                    join.write_lse(join.memory(lse, meta, Merge.LSE_ADDRESS), b, h, i, top, total, meta)
+                    if lead == 0:
+                        join.write_lse(join.memory(lse, meta, Merge.LSE_ADDRESS), b, h, i, top, total, meta)
         if C.any_nonzero(flagged) != 0:
             meta[base + Merge.NONFINITE] = 1
 
     return merge
 
 
-def build(columns, spec):
-    """The merge as a kernel of its own."""
-    merge = rows(columns, spec, 0)
+def build(columns, spec, base=0):
+    """The merge as a kernel of its own, whose description begins at `base` of meta; on the calling thread on a CPU."""
+    merge, lanes = rows(columns, spec, base), columns.lanes
     NUMBERS = columns.array(columns.lanes.scalar_name)
     LSE = NUMBERS if spec.lse else ti.template()
     SINKS = ti.types.ndarray(columns.scalar, 1) if spec.sinks else ti.template()
@@ -174,8 +181,10 @@ def build(columns, spec):
     @ti.kernel
     def attention_merge(a: NUMBERS, ms: NUMBERS, ls: NUMBERS, out: columns.array(spec.dtype), lse: LSE, sinks: SINKS,
                         meta: ti.types.ndarray(ti.i32, 1), programs: ti.i32):
-        ti.loop_config(block_dim=1)
+        ti.loop_config(block_dim=columns.threads, serialize=lanes.serial)
         for t in range(programs):
+            rules = lanes.enter()
             merge(a, ms, ls, out, lse, sinks, meta, t, programs)
+            lanes.leave(rules)
 
     return attention_merge

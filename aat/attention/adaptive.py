@@ -139,7 +139,7 @@ class _Job:
         """The Result with its certificate; heads that break the tolerance, by rounding alone, are computed again."""
         spread = 2 * self.values.largest if plan is None else plan.spread
         result.bound = self._bound(result.shares, spread)
-        dense = dot.count(self.problem, result.config)["visited"]
+        dense = dot.count(self.problem, result.config, grouped=False)["visited"]
         visited, counts = result.counts["visited"], result.counts
         replaced = 0 if plan is None else int(plan.replaced_counts.sum())
         after = counts.pop("light") + counts.pop("weighed")

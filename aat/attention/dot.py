@@ -1,11 +1,14 @@
 """How is dot-product attention assembled? A Problem becomes the arguments of kernels/attention_forward.py."""
 
-import struct
+from dataclasses import replace
 
 import numpy as np
 
 from aat.arrays import STORAGE, span
+from aat.attention import tasks
 from aat.attention.base import Result
+from aat.attention.kept import Kept, counted
+from aat.attention.parts import Parts
 from aat.attention.positions import pairs_in_bounds
 from aat.backends.program import free_launch
 from aat.backends.relaunch import Relaunch
@@ -19,7 +22,6 @@ GRID = 65535                   # thread groups of a launch that every Vulkan dev
 SCRATCH_BYTES = 256 << 20      # scratch of a GPU launch whose configuration does not fit in registers
 # A GPU thread's lane is an f32: exp has no f64 form in SPIR-V, and f64 itself is optional.
 COMPUTES = {"cpu": ("f16", "bf16", "f32", "f64"), "vulkan": ("f16", "bf16", "f32"), "cuda": ("f16", "bf16", "f32")}
-_START, _POINTER, _POINTERS = struct.Struct("=2i"), struct.Struct("=Q"), struct.Struct("=4Q")
 STRIDED = {"Q": "q", "K": "k", "V": "v"}
 
 
@@ -30,24 +32,28 @@ def choose(problem, session, config=None, tune=True):
     """
     width, shared = session.lane_width, session.limits.shared_bytes
     chosen = config or policy.tuned(bucket(problem), session, problem if tune else None)[0]
-    chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq)
+    chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq, problem.group)
+    chosen = chosen if config else tasks.in_parts(chosen, problem)
     reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv, **session.limits.of_tiles())
     if reasons:
         raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])
     return chosen
 
 
-def specify(problem, careful=False, allowance=None):
+def specify(problem, careful=False, grouped=False, allowance=None):
     """The compile-time features that a problem needs."""
     from aat.kernels.parts.queries import Spec
 
     def kind(x):
-        return "" if x is None else "rows" if x.shape[2] > 1 else "keys"
+        several = x is not None and (x.shape[2] > 1 or (grouped and x.shape[1] > 1))
+        return "" if x is None else "rows" if several else "keys"
 
     bias_type = "f32" if problem.bias is None else _stored(problem.bias)
     return Spec(d=problem.D, dv=problem.Dv, mask=kind(problem.mask), bias=kind(problem.bias), bias_type=bias_type,
                 softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
-                careful=careful, gate=allowance is not None, listed=getattr(allowance, "tiles", None) is not None, mixed=getattr(allowance, "means", None) is not None)
+                careful=careful, grouped=grouped, gate=allowance is not None,
+                listed=getattr(allowance, "tiles", None) is not None,
+                mixed=getattr(allowance, "means", None) is not None)
 
 
 def plan(problem, session, config=None):
@@ -59,37 +65,40 @@ def plan(problem, session, config=None):
     chosen = choose(problem, session, config, tune=False)
     rows = chosen.rows_per_program(problem.dtype)
     counts = count(problem, chosen)
+    parts = f", {chosen.keys_per_part} keys each" if chosen.keys_per_part else ""
+    programs = problem.B * tasks.heads(problem, chosen) * tasks.tiles(problem, chosen) * tasks.parts(problem, chosen)
     return {"kernel": "kernels/attention_forward.py", "tiles": str(chosen),
-            "programs": f"{problem.B * problem.Hq * -(-problem.Lq // rows)} of {rows} query rows",
+            "programs": f"{programs} of {rows} query rows{parts}",
             "threads": session.threads if session.backend == "cpu" else chosen.threads,
             "lanes": f"{chosen.lane_width}, {'LLVM intrinsics' if session.intrinsics else 'plain Taichi'}",
             "groups of keys": f"{counts['visited']} visited of {counts['total']}, {counts['full']} without a mask",
             "why": "given by the caller" if config else policy.tuned(bucket(problem), session)[1]}
 
 
-def repeatable(problem, session, config=None):
-    """The launch of a call on the CPU, ready for other arrays of the same shapes and strides (`_Launch.point`).
+def repeatable(problem, session, config=None, plain=True):
+    """The launch of a call on the CPU, ready for other arrays of the same shapes and strides (`kept.Kept`).
 
-    None for calls whose arrays are copied, that bring further ones, or whose kernel does not go by addresses alone.
+    None for calls whose arrays are copied, or whose kernel does not go by addresses alone. A call that is not `plain`
+    brings more than q, k, v and out, or wants an Info.
     """
-    further = (problem.mask, problem.bias, problem.sinks, problem.kv_lens)
     arrays = (problem.q, problem.k, problem.v)
     if not (session.backend == "cpu" and session.intrinsics and free_launch()):
         return None
     from aat.attention import decode
 
-    if any(x is not None for x in further) or not all(_in_place(x, True) for x in arrays):
+    if not all(_in_place(x, True) for x in arrays):
         return None
     if decode.suits(problem, session, config):
-        return decode.repeatable(problem, session, config)
+        return decode.repeatable(problem, session, config) if plain else None
+    if not all(x is None or _in_place(x, False) for x in (problem.mask, problem.bias)):
+        return None
     chosen = choose(problem, session, config, tune=False)
     narrow = chosen.rows_per_program(problem.dtype) // chosen.lane_vectors > min(problem.D, problem.Dv)
     if narrow:
         return None
     launch = _Launch(problem, session, chosen)
     launch.prepare(False, session.standing)
-    launch.forget()
-    return launch
+    return Kept(launch)
 
 
 def run(problem, session, config=None, allowance=None):
@@ -118,6 +127,7 @@ class _Launch:
 
     name = "attention_forward"
     allowance = None        # what may be left out
+    joined = None  # Parts, where the keys are cut
 
     def __init__(self, problem, session, config, allowance=None):
         from aat.kernels.parts.queries import PROGRAM, Counts, Meta
@@ -128,7 +138,12 @@ class _Launch:
         self.Meta, self.problem, self.session, self.config = Meta, problem, session, config
         self.on_cpu = session.backend == "cpu"
         self.rows = config.rows_per_program(problem.dtype)
-        self.tasks = problem.B * problem.Hq * -(-problem.Lq // self.rows)
+        self.parts = tasks.parts(problem, config)
+        # Lists of tiles are those of a head's own query tiles.
+        self.grouped = allowance is None and tasks.grouped(problem, config)
+        together = problem.group if self.grouped else 1
+        self.tiles = -(-problem.Lq * together // self.rows)
+        self.tasks = self.parts * problem.B * problem.Hq // together * self.tiles
         self.programs = self._count_programs()
         counts = -(-(Meta.BATCH + 2 * problem.B) // PROGRAM) * PROGRAM
         self.addresses = np.zeros((counts + PROGRAM * (self.programs if self.on_cpu else 1)) // 2, np.uint64)
@@ -174,8 +189,10 @@ class _Launch:
         from aat.kernels.parts.queries import FAR
 
         Meta, problem, meta = self.Meta, self.problem, self.meta_host
-        meta[Meta.HEADS], meta[Meta.GROUP], meta[Meta.QUERIES] = problem.Hq, problem.group, problem.Lq
-        meta[Meta.TILES], meta[Meta.TASKS] = -(-problem.Lq // self.rows), self.tasks
+        meta[Meta.GROUP], meta[Meta.QUERIES] = problem.group, problem.Lq
+        meta[Meta.HEADS] = problem.Hk if self.grouped else problem.Hq
+        meta[Meta.ROWS] = problem.group * problem.Lq if self.grouped else problem.Lq
+        meta[Meta.TILES], meta[Meta.TASKS] = self.tiles, self.tasks
         meta[Meta.LEFT] = FAR if problem.left is None else problem.left
         meta[Meta.RIGHT] = FAR if problem.right is None else problem.right
         end = Meta.BATCH + 2 * problem.B
@@ -242,14 +259,16 @@ class _Launch:
         from aat.kernels.lanes import lanes_for
 
         problem, session, Meta = self.problem, self.session, self.Meta
-        spec = specify(problem, careful, self.allowance)
-        width = self.config.lane_width
+        spec, config = specify(problem, careful, self.grouped, self.allowance), replace(self.config, keys_per_part=0)
+        if self.config.keys_per_part:  # also where it is one part: a row's bits do not depend on the keys of others
+            spec, self.joined = replace(spec, lse=False, sinks=False, parts=True), Parts(self, empty)
 
         def make():
-            return build(lanes_for(session.backend, width, problem.dtype, session.intrinsics), self.config, spec)
+            lanes = lanes_for(session.backend, config.lane_width, problem.dtype, session.intrinsics)
+            return build(lanes, config, spec)
 
         dtype = problem.dtype if self.on_cpu else "f32"
-        key = ("attention_forward", dtype, self.config, spec)
+        key = ("attention_forward", dtype, config, spec)
         scratch, stage = self._memory(spec, empty)
         self._address(Meta.SCRATCH_ADDRESS, scratch)
         self._address(Meta.STAGE_ADDRESS, stage)
@@ -257,9 +276,12 @@ class _Launch:
         self.meta = session.array(self.meta_host)
         self._address(Meta.META_ADDRESS, self.meta)
         given = self.arguments
-        lse = self.lse_argument if problem.return_lse else 0
-        arguments = (given["q"], given["k"], given["v"], self.out_argument, lse, given["mask"], given["bias"],
-                     given["sinks"], scratch, stage, given["allowed"], self.missing, given["tiles"], given["means"], self.meta, problem.scale, problem.softcap or 1.0)
+        out, lse, sums, sinks = self.out_argument, self.lse_argument if problem.return_lse else 0, 0, given["sinks"]
+        if self.joined is not None:
+            self.joined.prepare(self, self.meta, sinks)
+            (out, lse, sums), sinks = self.joined.outputs, 0
+        arguments = (given["q"], given["k"], given["v"], out, lse, given["mask"], given["bias"], sinks, scratch, stage,
+                     sums, given["allowed"], self.missing, given["tiles"], given["means"], self.meta, problem.scale, problem.softcap or 1.0)
         self.kernel, self.kernel_arguments = session.kernel(key, make), (*arguments, 0, self.programs)
         if self.on_cpu:
             self._share(key, make, arguments)
@@ -278,7 +300,7 @@ class _Launch:
         self.shares = [Relaunch(self.kernel, (*arguments, program, 1)) for program in range(self.programs)]
 
     def _restart(self):
-        self.meta_host[:self.Meta.NONFINITE + 1] = 0
+        self.meta_host[:self.Meta.NONFINITE + 1] = self.meta_host[self.Meta.MERGE] = 0
         self.counts[:] = 0
 
     def launch(self):
@@ -289,6 +311,8 @@ class _Launch:
                 self.session.team.run([share.go for share in self.shares], finished)
             else:
                 self.kernel(*self.kernel_arguments)
+            if self.joined is not None:
+                self.joined.go()
         if not self.on_cpu:
             self.session.read(self.meta, len(self.meta_host), self.meta_host)
 
@@ -319,33 +343,9 @@ class _Launch:
         self.meta_host[self.Meta.PROGRAMS] = self.programs
         return empty("scratch", self.programs * each, np.dtype(np.float32)), 0
 
-    def forget(self):
-        """Let go of the call's arrays: the kernel finds them by the addresses in `meta`."""
-        nothing = {x.dtype: np.zeros(1, x.dtype) for x in self.kernel_arguments if isinstance(x, np.ndarray)}
-        kept = [nothing[x.dtype] if n < 5 and isinstance(x, np.ndarray) else x
-                for n, x in enumerate(self.kernel_arguments)]
-        self.shares = [Relaunch(self.kernel, (*kept[:-2], program, 1)) for program in range(self.programs)]
-        self.goes = [share.go for share in self.shares]
-        for name in ("problem", "arguments", "kernel_arguments", "out", "out_argument", "lse", "lse_argument"):
-            delattr(self, name)
-        self.header = self.meta_host.data.cast("B")
-        self.restarted = bytes(4 * self.step * self.programs)
-
-    def again(self, q, k, v, out, lse):
-        """What `forget` left, on other arrays, given by their addresses. Runs under the kernel's own floating-point
-        rules; Ctrl-C waits in Team.run."""
-        Meta, session = self.Meta, self.session
-        session.check()
-        session.counters.launches += 1
-        _POINTERS.pack_into(self.header, 4 * Meta.Q_ADDRESS, q, k, v, out)
-        _POINTER.pack_into(self.header, 4 * Meta.LSE_ADDRESS, lse)
-        _START.pack_into(self.header, 0, 0, 0)
-        self.header[-len(self.restarted):] = self.restarted
-        session.team.run(self.goes, self._finished)
-
     def nonfinite(self):
         """Whether the launch wrote something that is not finite."""
-        return bool(self.meta_host[self.Meta.NONFINITE])
+        return bool(self.meta_host[self.Meta.NONFINITE] or self.meta_host[self.Meta.MERGE])
 
     def result(self):
         problem, session = self.problem, self.session
@@ -375,18 +375,17 @@ class _Launch:
 
     def _counted_by_kernel(self):
         """The programs' own counts, summed."""
-        mine = self.counts.view(np.uint32).reshape(-1, self.step).sum(0, dtype=np.uint64).tolist()
-        Counts = self.Counts
-        counts = {"visited": mine[Counts.VISITED], "full": mine[Counts.FULL]}
+        counts = counted(self.counts, self.step)
         if self.allowance is not None:
+            mine, Counts = self.counts.view(np.uint32).reshape(-1, self.step).sum(0, dtype=np.uint64), self.Counts
             each = 1 if self.on_cpu else self.config.threads
-            counts |= {"light": mine[Counts.LIGHT] // each, "weighed": mine[Counts.WEIGHED] // each}
+            counts |= {"light": int(mine[Counts.LIGHT]) // each, "weighed": int(mine[Counts.WEIGHED]) // each}
         return counts
 
     def _counts(self):
         """What the kernel counted; by the same arithmetic on the host where its 32 bits could have wrapped."""
         problem, config = self.problem, self.config
-        total = self.tasks * -(-problem.Lk // config.keys_per_group)
+        total = self.tasks // self.parts * -(-problem.Lk // config.keys_per_group)
         if total < 2**32:
             counts = self._counted_by_kernel() | {"total": total}
         else:
@@ -396,11 +395,11 @@ class _Launch:
         return counts
 
 
-def count(problem, config):
-    """What a launch that leaves nothing out visits, as tiling.base.count_groups."""
+def count(problem, config, grouped=True):
+    """What a launch that leaves nothing out visits, as tiling.base.count_groups; `grouped`: where that saves programs."""
     keys = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
     counts = count_groups(config, problem.dtype, problem.q_offset, keys, problem.Hq, problem.Lq, problem.Lk,
-                          problem.left, problem.right)
+                          problem.left, problem.right, group=problem.group if grouped and tasks.grouped(problem, config) else 1)
     return counts | {"pairs": pairs_in_bounds(problem)}
 
 

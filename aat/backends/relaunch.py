@@ -22,15 +22,17 @@ class Relaunch:
         Runs it, to the end.
     """
 
-    __slots__ = ("_arrays", "go")
+    __slots__ = ("_arrays", "_context", "_places", "go")
 
     def __init__(self, kernel, arguments):
         self.go, context, kinds = launcher(kernel, arguments)
+        self._context, self._places = context, {}
         self._arrays = [x for x in arguments if isinstance(x, np.ndarray)]
         place = 0
-        for kind, value in zip(kinds, arguments, strict=True):
+        for n, (kind, value) in enumerate(zip(kinds, arguments, strict=True)):
             if kind == "template":
                 continue
+            self._places[n] = (place,)
             if kind == "array":
                 shape = value.shape[:1]  # the axes of a vector belong to the element type
                 context.set_arg_external_array_with_shape((place,), value.ctypes.data, value.nbytes, shape, 0)
@@ -39,3 +41,7 @@ class Relaunch:
             else:
                 context.set_arg_int((place,), int(value))
             place += 1
+
+    def move(self, n, address, nbytes):
+        """Let argument n, an array, be `nbytes` bytes at `address` from now on; the caller keeps them alive."""
+        self._context.set_arg_external_array_with_shape(self._places[n], address, nbytes, (nbytes,), 0)

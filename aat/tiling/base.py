@@ -5,6 +5,10 @@ import numpy as np
 
 CPU_REGISTERS = {16: 32, 8: 16, 4: 16}      # vector registers of the instruction set that a lane width stands for
 
+GROUPED = 0.95                              # a cost below which heads of a group are taken together
+CPU_TASKS, PART_WORK = 16, 1 << 24          # tasks that keys are cut for; multiply-adds of one of them at least
+GPU_TASKS, GPU_PART_KEYS = 256, 256         # thread groups, two for each processor of a large GPU; keys of one
+
 
 @dataclass(frozen=True, slots=True)
 class TileConfig:
@@ -24,6 +28,8 @@ class TileConfig:
             apart, as with layout="bshd". 16-bit tiles are converted, hence copied, in any case.
         columns: lanes are columns and not queries (kernels/attention_decode.py); then lane_vectors x keys_per_block,
             the scores of a block of rows and keys, is lane_width, and keys_per_tile keys are a task of their own.
+        keys_per_part: so many keys, counted from key 0, are tasks of their own, whose results are merged: where there
+            are fewer blocks of rows than a device has threads for. 0: a task walks over all keys that its rows see.
     """
 
     lane_width: int
@@ -36,6 +42,7 @@ class TileConfig:
     registers: bool = False
     packed: bool = False
     columns: bool = False
+    keys_per_part: int = 0
 
     def rows_per_program(self, dtype="f32"):
         """Query rows of one program."""
@@ -43,22 +50,25 @@ class TileConfig:
         return width * self.lane_vectors * self.threads
 
     @classmethod
-    def default(cls, lane_width, d, dv, shared_bytes=0, queries=None):
-        """The measured default for head sizes d and dv and, where they are few, for so many queries
-        (docs/kernels/attention_forward.md has the arithmetic)."""
+    def default(cls, lane_width, d, dv, shared_bytes=0, queries=None, group=1):
+        """The measured default for head sizes d and dv and, where they are few, for so many queries of each of `group`
+        heads that share a KV head (docs/kernels/attention_forward.md has the arithmetic)."""
         if lane_width > 1:
-            return cls._default_cpu(lane_width, d, dv, queries)
+            return cls._default_cpu(lane_width, d, dv, queries, group)
         return cls._default_gpu(d, dv, shared_bytes)
 
     @classmethod
-    def _default_cpu(cls, lane_width, d, dv, queries):
+    def _default_cpu(cls, lane_width, d, dv, queries, group):
         # 32 registers: 4 x 6, 3 x 8 or 2 x 12 accumulators, the queries, a broadcast. With groups of 48 keys the scores
         # of 64 queries take 12 KB. Of 3 x 6, 3 x 8, 4 x 6, 2 x 8 and 2 x 12 with groups of 24 to 192 keys, 4 x 6 with
         # 48 was fastest at D 64 to 256 and level with 3 x 8 with 96 at D 32 (2026-11, AVX-512 server). The group does
         # not follow the number of queries, so neither do a row's bits.
         many = CPU_REGISTERS[lane_width] == 32
         blocks = {4: 6, 3: 8, 2: 12, 1: 12} if many else {2: 4, 1: 8}
-        vectors = cls._fewest_idle(lane_width, blocks, queries)
+        cost, vectors = cls._fewest_idle(lane_width, blocks, queries)
+        if group > 1 and queries is not None:
+            together, fewer = cls._fewest_idle(lane_width, blocks, group * queries)
+            vectors = fewer if together < GROUPED * group * cost else vectors
         block = blocks[vectors]
         if max(d, dv) > 160:  # many sums to scale: less often, or room for them
             group = 96 if many else 32
@@ -68,13 +78,13 @@ class TileConfig:
 
     @staticmethod
     def _fewest_idle(lane_width, vectors, queries):
-        """Of the numbers of `vectors`, that with which `queries` cost least: rows that only fill a program cost as much
-        as others, and fewer vectors share each key that is read."""
+        """(cost, vectors) of the number of `vectors` with which `queries` cost least: rows that only fill a program
+        cost as much as others, and fewer vectors share each key that is read."""
         if queries is None:
-            return max(vectors)
+            return 0.0, max(vectors)
         share = {4: 1.0, 3: 1.03, 2: 1.1, 1: 1.6}
-        return min(sorted(vectors, reverse=True),
-                   key=lambda n: -(-max(queries, 1) // (lane_width * n)) * n * share[n])
+        costs = [(-(-max(queries, 1) // (lane_width * n)) * n * share[n], n) for n in sorted(vectors, reverse=True)]
+        return min(costs, key=lambda cost: cost[0])
 
     @classmethod
     def _default_gpu(cls, d, dv, shared_bytes):
@@ -115,6 +125,21 @@ class TileConfig:
         tile = 256 if keys <= 2048 else 512 if keys <= 8192 else 1024
         return cls(lane_width, block, lane_width // block, 16, tile, columns, columns=True)
 
+    def in_parts(self, tasks, rows, keys, columns):
+        """This config with `keys_per_part` for a launch of `tasks` programs of `rows` rows, which walk over `keys` keys
+        with `columns` columns of keys and values: the same for any number of threads, so that bits are too.
+
+        On the CPU up to CPU_TASKS tasks, of 0.2 ms at least: less work is not worth a second thread. With 2 threads, 1
+        task became 1.4 to 1.7 times as fast and 3 1.2 times, 4 lost 0 to 3 % (2026-11, AVX-512 server).
+        """
+        on_cpu = self.lane_width > 1
+        least = max(1, PART_WORK // (rows * columns)) if on_cpu else GPU_PART_KEYS
+        parts = min(-(-(CPU_TASKS if on_cpu else GPU_TASKS) // max(1, tasks)), keys // least)
+        if self.columns or parts < 2:
+            return self
+        tiles = -(-keys // (parts * self.keys_per_tile))
+        return replace(self, keys_per_part=tiles * self.keys_per_tile)
+
     def needs(self, d, dv, lanes=0):
         """What a program occupies: {resource: amount} with the names of the limits of `problems`.
 
@@ -137,7 +162,8 @@ class TileConfig:
         caches 0 means that the device does not say, and what the default needs counts as there.
         """
         reasons = []
-        sizes = {name: getattr(self, name) for name in self.__slots__ if name not in ("registers", "packed", "columns")}
+        sizes = {name: getattr(self, name) for name in self.__slots__
+                 if name not in ("registers", "packed", "columns", "keys_per_part")}
         for name, value in sizes.items():
             if not isinstance(value, int) or value < 1:
                 reasons.append(f"{name} must be a positive integer, got {value!r}")
@@ -149,6 +175,10 @@ class TileConfig:
         if self.keys_per_tile % self.keys_per_group:
             reasons.append(f"keys_per_tile ({self.keys_per_tile}) must be a multiple of keys_per_group "
                            f"({self.keys_per_group})")
+        unit, part = 0 if self.columns else self.keys_per_tile, self.keys_per_part
+        if type(part) is not int or part < 0 or (part and (not unit or part % unit)):
+            reasons.append(f"keys_per_part must be 0{f' or a multiple of keys_per_tile ({unit})' if unit else ''}, "
+                           f"got {part!r}")
         if self.columns:
             return reasons + self._column_problems(backend)
         if self.columns_per_block > dv:
@@ -230,29 +260,32 @@ def key_ranges(first_row, last_row, offset, left, right, keys):
     return begin, end, full_begin, full_end
 
 
-def count_groups(config, dtype, batch_offsets, batch_keys, heads, queries, keys, left, right, rows=None):
+def count_groups(config, dtype, batch_offsets, batch_keys, heads, queries, keys, left, right, rows=None, group=1):
     """What a launch visits, exactly: the same arithmetic as the kernel's, on the host.
 
-    `rows` of a program are those of the config where they are not given.
+    `rows` of a program are those of the config where they are not given; they may belong to `group` query heads that
+    share a KV head, head by head.
 
     Returns:
         dict of ints: groups `visited`, of those `full` (the mask-free path), `total` (all programs x all groups), and
         `pairs`, the (row, key) pairs that the positions leave visible.
     """
     rows = rows or config.rows_per_program(dtype)
-    group = config.keys_per_group
-    first = np.arange(0, queries, rows, dtype=np.int64)
-    last = np.minimum(first + rows, queries) - 1
+    size, heads = config.keys_per_group, heads // group
+    first = np.arange(0, group * queries, rows, dtype=np.int64)
+    last = np.minimum(first + rows, group * queries) - 1
+    several = first // max(queries, 1) != last // max(queries, 1)
+    first, last = (np.where(several, edge, x % max(queries, 1)) for edge, x in ((0, first), (queries - 1, last)))
     visited = full = pairs = 0
     every_row = np.arange(queries, dtype=np.int64)
     for offset, length in zip(batch_offsets.tolist(), batch_keys.tolist(), strict=True):
         begin, end, full_begin, full_end = key_ranges(first, last, offset, left, right, length)
         some = end > begin
-        low, high = begin // group, -(-end // group)
+        low, high = begin // size, -(-end // size)
         visited += int(np.where(some, high - low, 0).sum())
-        inner = np.minimum(full_end // group, high) - np.maximum(-(-full_begin // group), low)
+        inner = np.minimum(full_end // size, high) - np.maximum(-(-full_begin // size), low)
         full += int(np.where(some, np.maximum(inner, 0), 0).sum())
         row_begin, row_end, _, _ = key_ranges(every_row, every_row, offset, left, right, length)
         pairs += int(np.maximum(row_end - row_begin, 0).sum())
-    total = len(batch_offsets) * len(first) * -(-keys // group)
-    return {"visited": visited * heads, "full": full * heads, "total": total * heads, "pairs": pairs * heads}
+    total = len(batch_offsets) * len(first) * -(-keys // size)
+    return {"visited": visited * heads, "full": full * heads, "total": total * heads, "pairs": pairs * heads * group}

@@ -68,6 +68,7 @@ def _small():
     yield _case(s, "no-keys-sinks", 5, 0, sinks=True)
     yield _case(s, "gqa", 19, 37, B=2, Hq=6, Hk=2)
     yield _case(s, "mqa", 19, 37, Hq=5, Hk=1)
+    yield _case(s, "gqa-bf16", 19, 37, B=2, Hq=6, Hk=2, dtype="bf16", bias="hqk")
     yield _case(s, "3d", 17, 21, Hq=4, Hk=2, ndim=3)
     yield _case(s, "bshd", 17, 21, B=2, Hq=4, Hk=2, layout="bshd")
     yield _case(s, "bshd-3d", 17, 21, Hq=4, Hk=2, layout="bshd", ndim=3)
@@ -89,6 +90,10 @@ def _small():
     yield _case(s, "causal-offset-batch", 9, 60, B=3, causal="upper_left", q_offset=(0, 17, 51))
     yield _case(s, "causal-lens", 9, 40, B=3, causal="lower_right", kv_lens=(40, 9, 3))
     yield _case(s, "causal-lens-upper", 9, 40, B=2, causal="upper_left", kv_lens=(40, 5))
+    yield _case(s, "offset-block", 30, 60, causal="upper_left", q_offset=21)
+    yield _case(s, "offset-batch-block", 30, 60, B=3, causal="upper_left", q_offset=(-12, 7, 29))
+    yield _case(s, "causal-lens-block", 30, 60, B=3, causal="lower_right", kv_lens=(60, 30, 7))
+    yield _case(s, "causal-lens-upper-block", 30, 60, B=2, causal="upper_left", kv_lens=(60, 11))
     yield _case(s, "window", 50, 50, window=(7, 4))
     yield _case(s, "window-left", 50, 50, window=(7, None))
     yield _case(s, "window-right", 50, 50, window=(None, 4))
@@ -155,6 +160,14 @@ def _full():
     yield _case(s, "1024x1023", 1024, 1023, Hq=2, D=64, causal="upper_left")
     yield _case(s, "window-long", 700, 700, D=64, window=(128, 0))
     yield _case(s, "window-long-both", 300, 1500, D=64, window=(100, 50), q_offset=600)
+    # few queries of heads that share a KV head
+    yield _case(s, "group-24x700", 24, 700, B=2, Hq=8, Hk=2, D=64, causal="lower_right", window=(500, None))
+    yield _case(s, "group-17x300", 17, 300, B=2, Hq=8, Hk=2, D=32, mask="bhqk", bias="1h1k", sinks=True,
+                kv_lens=(300, 150))
+    # few rows and many keys, which are cut into parts
+    yield _case(s, "cross-50x5000", 50, 5000, Hq=1, Hk=1, D=64)
+    yield _case(s, "cross-20x9001", 20, 9001, B=2, Hq=2, Hk=1, D=64, causal="lower_right", kv_lens=(9001, 3000),
+                sinks=True)
     yield _case(s, "lens-long", 130, 513, B=5, D=32, kv_lens=(513, 0, 64, 65, 200))
     yield _case(s, "everything-64", 130, 261, B=2, Hq=8, Hk=2, D=64, mask="b1qk", bias="hqk", causal="lower_right",
                 window=(150, None), softcap=8.0, scale=0.5, sinks=True, kv_lens=(261, 140))
@@ -194,6 +207,8 @@ def _bench():
     yield _case(s, "window-4096", 4096, 4096, Hq=8, D=64, causal=True, window=(512, None))
     yield _case(s, "gqa-2048", 2048, 2048, Hq=16, Hk=4, D=64, causal=True)
     yield _case(s, "prefill-256-of-2304", 256, 2304, Hq=16, Hk=4, D=64, causal="lower_right")
+    yield _case(s, "cross-64x16384", 64, 16384, Hq=4, D=64)
+    yield _case(s, "cross-64x16384-1", 64, 16384, Hq=1, D=64)
     yield _case(s, "odd-1021x1531", 1021, 1531, Hq=8, D=111)
     yield _case(s, "call-64", 64, 64, Hq=8, D=64)
     for keys in (4096, 8192, 16384):

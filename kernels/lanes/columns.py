@@ -130,8 +130,51 @@ class Indexed(Traced):
         """Nothing: a hint that needs an address."""
 
 
+class Single(Indexed):
+    """The same for a thread with one column."""
+
+    @inline
+    def vector(self, handle, i):
+        return self._number(handle + i)
+
+    @inline
+    def put(self, handle, i, lanes):
+        assign(element(self.array, handle + i), lanes)
+
+
+class GpuColumns:
+    """One column a thread, over a GpuLanes: what kernels/attention_merge.py asks of columns."""
+
+    width = 1
+    threads = 64           # of a group
+
+    def __init__(self, lanes):
+        self.lanes, self.scalar = lanes, lanes.scalar
+        self.splat, self.first, self.log = lanes.splat, lanes.first, lanes.log
+        self.exp_sub, self.maximum, self.where_equal = lanes.exp_sub, lanes.maximum, lanes.where_equal
+        self.nonfinite, self.any_nonzero = lanes.nonfinite, lanes.any_nonzero
+
+    def array(self, dtype):
+        """The kernel annotation of an array: every float is stored as f32."""
+        return ti.types.ndarray(ti.f32, 1)
+
+    @inline
+    def memory(self, array, meta, address_at, dtype):
+        return Single(self.lanes, array, "f32")
+
+    @inline
+    def long(self, x):
+        return local(x)
+
+    @inline
+    def fma(self, a, b, total):
+        total._augassign(a * b, "Add")
+
+
 class CpuColumns:
     """One vector of columns, over a CpuLanes."""
+
+    threads = 1
 
     def __init__(self, lanes):
         self.lanes, self.width, self.scalar = lanes, lanes.width, lanes.scalar

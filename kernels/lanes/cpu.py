@@ -236,6 +236,13 @@ class CpuLanes:
         return local(self.positions_type(values))
 
     @inline
+    def divided(self, rows, n):
+        """(rows // n, rows % n), for rows that are not negative (i32 lanes)."""
+        n = local(self.positions_type([n] * self.width))
+        whole = local(ti.raw_div(rows, n))       # Taichi's // is ten statements a lane, which compile for seconds
+        return whole, local(rows - whole * n)
+
+    @inline
     def first(self, lanes):
         """The number in the first lane."""
         return local(element(lanes, 0))
@@ -254,11 +261,11 @@ class CpuLanes:
         return ti.cast(decode(dtype, element(array, index)), self.scalar)
 
     @inline
-    def scatter(self, array, bases, offset, lanes):
-        """Lane w writes array[bases[w] + offset], encoded."""
+    def scatter(self, array, bases, offset, lanes, dtype):
+        """Lane w writes array[bases[w] + offset], stored as dtype."""
         lanes = local(lanes)
         for w in range(self.width):
-            assign(element(array, element(bases, w) + offset), encode(self.dtype, element(lanes, w)))
+            assign(element(array, element(bases, w) + offset), encode(dtype, element(lanes, w)))
 
     @inline
     def scatter_plain(self, array, address, bases, lanes):
@@ -290,15 +297,17 @@ class CpuLanes:
             self._call(f"read_columns_{self.dtype}", address, rows, wide(column), local(scale), at, step)
 
     @inline
-    def write_columns(self, store, n, columns, vectors, u, first, factor, flagged, array, address, rows, column):
-        """The inverse, times `factor`, encoded; `flagged` grows in a lane that wrote something that is not finite."""
+    def write_columns(self, store, n, columns, vectors, u, first, factor, flagged, array, address, rows, column,
+                      dtype):
+        """The inverse, times `factor`, stored as dtype; `flagged` grows in a lane that wrote something that is not
+        finite."""
         if columns == 1:
             x = local(store.block(n * vectors + u, 1, first).values[0] * factor)
             flagged._augassign(self.nonfinite(x), "Add")
-            self.scatter(array, rows, column, x)
+            self.scatter(array, rows, column, x, dtype)
         else:
             at, step = store.place(n, columns * vectors, first + u), wide(vectors * self.vector_bytes)
-            self._call(f"write_columns_{self.dtype}", at, step, factor, flagged, address, rows, wide(column), flagged)
+            self._call(f"write_columns_{dtype}", at, step, factor, flagged, address, rows, wide(column), flagged)
 
     @inline
     def memory(self, array, address, start, step):

@@ -112,6 +112,11 @@ class GpuLanes:
         return local(value if low is None else ti.min(ti.max(value, low), high))
 
     @inline
+    def divided(self, rows, n):
+        whole = local(rows // n)
+        return whole, local(rows - whole * n)
+
+    @inline
     def first(self, lanes):
         """The number in the first lane: a thread has one."""
         return lanes
@@ -126,7 +131,7 @@ class GpuLanes:
         return local(ti.cast(element(array, index), ti.f32))
 
     @inline
-    def scatter(self, array, bases, offset, lanes):
+    def scatter(self, array, bases, offset, lanes, dtype):
         assign(element(array, bases + offset), lanes)
 
     @inline
@@ -144,10 +149,11 @@ class GpuLanes:
         store.put_block(n * vectors + u, 1, Block([value]), first)
 
     @inline
-    def write_columns(self, store, n, columns, vectors, u, first, factor, flagged, array, address, rows, column):
+    def write_columns(self, store, n, columns, vectors, u, first, factor, flagged, array, address, rows, column,
+                      dtype):
         x = local(store.block(n * vectors + u, 1, first).values[0] * factor)
         flagged._augassign(self.nonfinite(x), "Add")
-        self.scatter(array, rows, column, x)
+        self.scatter(array, rows, column, x, dtype)
 
     @inline
     def memory(self, array, address, start, step):

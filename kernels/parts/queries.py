@@ -18,7 +18,7 @@ class Meta(IntEnum):
     NONFINITE = 1      # set to 1 when an output is not finite
     COUNTS = 2         # where a program's counts stand: Counts, PROGRAM places a program (CPU; a GPU has one for all)
     PROGRAMS = 3
-    HEADS = 4          # query heads
+    HEADS = 4          # heads of tasks: query heads, or KV heads where the query heads of one are grouped
     GROUP = 5          # query heads that share a KV head
     QUERIES = 6
     TILES = 7          # programs that a head takes
@@ -39,14 +39,19 @@ class Meta(IntEnum):
     STAGE_ADDRESS = 42
     META_ADDRESS = 44
     LSE_ADDRESS = 46
-    SHARES_ADDRESS = 48
-    LISTED = 50        # with a tolerance: places that the list of a query tile takes
-    NUMBER = 51        # query tiles: their counts of tiles to visit and to replace, then their lists, are in `tiles`
-    PLANNED = 52       # where ln T of the rows starts in `allowed`
-    MEANS = 53         # tiles of a head in `means`, then where mean values and ln of the counts start
-    MEAN_VALUES = 54
-    MEAN_SIZES = 55
-    BATCH = 56
+    SUMS_ADDRESS = 48
+    PARTS = 50         # parts of the keys, each PART_KEYS of them, and where the merge of them is described
+    PART_KEYS = 51     # (kernels.attention_merge.Merge); out, lse and sums are then a, m and l of the parts
+    MERGE = 52
+    ROWS = 72          # rows of a head of tasks: the queries, of all query heads of a group where they are grouped
+    SHARES_ADDRESS = 74
+    LISTED = 76        # with a tolerance: places that the list of a query tile takes
+    NUMBER = 77        # query tiles: their counts of tiles to visit and to replace, then their lists, are in `tiles`
+    PLANNED = 78       # where ln T of the rows starts in `allowed`
+    MEANS = 79         # tiles of a head in `means`, then where mean values and ln of the counts start
+    MEAN_VALUES = 80
+    MEAN_SIZES = 81
+    BATCH = 82
 
 
 PROGRAM = 16           # a cache line
@@ -70,6 +75,8 @@ class Spec:
     mask and bias: "" (absent), "rows" (differs between queries) or "keys" (the query axis has size 1).
     bias_type: dtype of the bias, "f16", "bf16", "f32" or "f64".
     careful: a masked key's value is not even multiplied by zero (needed when it is NaN or infinite).
+    parts: tasks are parts of the keys, and what they leave is merged afterwards (then without lse and sinks).
+    grouped: rows of a program are queries of all heads that share a KV head, head by head.
     gate: groups that weigh little enough are left out once their scores are known (parts/gate.py).
     listed: a list says which tiles a query tile visits, and in which order.
     mixed: the list goes on with tiles whose mean stands in for them.
@@ -84,6 +91,8 @@ class Spec:
     sinks: bool = False
     lse: bool = False
     careful: bool = False
+    parts: bool = False
+    grouped: bool = False
     gate: bool = False
     listed: bool = False
     mixed: bool = False
@@ -103,34 +112,57 @@ def stage_elements(config, spec, dtype):
 
 
 class Task(Traced):
-    """One program's share: a block of rows of one head, as kernel variables. Rows past the last one repeat it."""
+    """One program's share: a block of rows of one head (or group of heads), as kernel variables. Rows past the last one
+    repeat it."""
 
-    def __init__(self, L, config, meta, task, thread):
+    def __init__(self, L, config, meta, task, thread, spec):
         def fact(place):
             return element(meta, place)
 
         vectors, threads = config.lane_vectors, config.threads
         span = L.width * vectors * threads
         tiles = local(fact(Meta.TILES))
+        part, heads = 0, 0
+        if spec.parts:
+            part_tasks = local(fact(Meta.TASKS) // fact(Meta.PARTS))
+            part, heads = local(task // part_tasks), local(part_tasks // tiles)
+            task = local(task % part_tasks)
         # The last rows come first: with causal they are the heaviest, and light tasks at the end balance the threads.
         turn = local(tiles - 1 - task % tiles)
         first = local(turn * span)
         self.bh = local(task // tiles)
         self.b, self.h = local(self.bh // fact(Meta.HEADS)), local(self.bh % fact(Meta.HEADS))
-        self.kh = local(self.h // fact(Meta.GROUP))
+        self.kh = self.h if spec.grouped else local(self.h // fact(Meta.GROUP))
         self.number = local(self.bh * tiles + turn)           # of the query tile
         self.first = local(first + fact(Meta.BATCH + 1 + 2 * self.b))
         keys, offset = local(fact(Meta.BATCH + 2 * self.b)), local(fact(Meta.BATCH + 1 + 2 * self.b))
         left, right = local(fact(Meta.LEFT)), local(fact(Meta.RIGHT))
-        last_row = local(fact(Meta.QUERIES) - 1)
+        # Where a part of the keys leaves what it found: parts are batches behind each other.
+        self.out_bh = local(part * heads + self.bh) if spec.parts else self.bh
+        self.out_b = local(part * (heads // fact(Meta.HEADS)) + self.b) if spec.parts else self.b
+        last_row = local(fact(Meta.ROWS) - 1)
+        self.rows = [L.rows(first + (u * threads + thread) * L.width, last_row) for u in range(vectors)]
+        lowest, highest = first, local(ti.min(first + (span - 1), last_row))
+        self.queries, self.heads = self.rows, []
+        if spec.grouped:
+            queries = local(fact(Meta.QUERIES))
+            divided = [L.divided(rows, queries) for rows in self.rows]
+            self.heads, self.queries = [heads for heads, _ in divided], [rest for _, rest in divided]
+            # A block of several heads may have every query.
+            one = local(lowest // queries == highest // queries)
+            lowest, highest = (local(ti.select(one, lowest % queries, 0)),
+                               local(ti.select(one, highest % queries, queries - 1)))
         # Keys that some row sees, and those that every row sees (aat.tiling.base.key_ranges).
-        low, high = local(first + offset), local(ti.min(first + (span - 1), last_row) + offset)
+        low, high = local(lowest + offset), local(highest + offset)
         self.begin, self.end = self._limit(low - left, keys), self._limit(high + right + 1, keys)
         self.full_begin, self.full_end = self._limit(high - left, keys), self._limit(low + right + 1, keys)
-        self.rows = [L.rows(first + (u * threads + thread) * L.width, last_row) for u in range(vectors)]
+        if spec.parts:
+            first_key = local(part * fact(Meta.PART_KEYS))
+            self.begin = local(ti.max(self.begin, first_key))
+            self.end = local(ti.min(self.end, first_key + fact(Meta.PART_KEYS)))
         # Keys that each row sees: low <= j < high.
-        self.low = [L.affine(rows, 1, offset - left, 0, keys) for rows in self.rows]
-        self.high = [L.affine(rows, 1, offset + right + 1, 0, keys) for rows in self.rows]
+        self.low = [L.affine(queries, 1, offset - left, 0, keys) for queries in self.queries]
+        self.high = [L.affine(queries, 1, offset + right + 1, 0, keys) for queries in self.queries]
 
     def _limit(self, x, keys):
         return local(ti.min(ti.max(x, 0), keys))
@@ -183,7 +215,7 @@ class Assembly(Traced):
 
     @inline
     def task(self, meta, task, thread):
-        x = Task(self.L, self.config, meta, task, thread)
+        x = Task(self.L, self.config, meta, task, thread, self.spec)
         # Where mask and bias start for the task's rows (and for its head), once and not in every block of keys.
         x.starts = {place: self.places(x, meta, place)
                     for place, kind in ((Meta.BIAS, self.spec.bias), (Meta.MASK, self.spec.mask)) if kind}
@@ -192,8 +224,14 @@ class Assembly(Traced):
     @inline
     def places(self, x, meta, place):
         """Where the rows of a (batch, head, row, ...) array start, by lane."""
-        base = local(x.b * element(meta, place) + x.h * element(meta, place + 1))
-        return [self.L.affine(rows, element(meta, place + 2), base) for rows in x.rows]
+        b = x.out_b if place == Meta.O else x.b
+        step, row_step = element(meta, place + 1), element(meta, place + 2)
+        if not self.spec.grouped:
+            base = local(b * element(meta, place) + x.h * step)
+            return [self.L.affine(queries, row_step, base) for queries in x.queries]
+        base = local(b * element(meta, place) + x.h * element(meta, Meta.GROUP) * step)
+        return [local(self.L.affine(queries, row_step, base) + self.L.affine(heads, step, 0))
+                for queries, heads in zip(x.queries, x.heads, strict=True)]
 
     @inline
     def lead(self, first):
@@ -216,12 +254,16 @@ class Assembly(Traced):
                                 scale)
 
     @inline
-    def start(self, sinks, x):
+    def start(self, sinks, x, meta):
         """Running maxima and sums before the first key."""
         L, U = self.L, self.U
         if not self.spec.sinks:
             return [L.splat(NEGATIVE_INFINITY) for _ in range(U)], [L.splat(0.0) for _ in range(U)]
-        m = [L.splat(element(sinks, x.h)) for _ in range(U)]
+        if self.spec.grouped:
+            first = local(x.h * element(meta, Meta.GROUP))
+            m = [L.gather(sinks, heads, first, L.scalar_name) for heads in x.heads]
+        else:
+            m = [L.splat(element(sinks, x.h)) for _ in range(U)]
         return m, [L.where_equal(sink, NEGATIVE_INFINITY, L.splat(0.0), L.splat(1.0)) for sink in m]
 
     @inline
@@ -321,21 +363,34 @@ class Assembly(Traced):
 
     @inline
     def inverses(self, l):
-        """1 / l, and 0 for rows that saw no key: their sums are 0, or NaN, which the second launch settles."""
+        """1 / l, and 0 for rows that saw no key: their sums are 0, or NaN, which the second launch settles. The sums of
+        parts are kept as they are."""
+        if self.spec.parts:
+            return [self.L.splat(1.0) for _ in l]
         return [self.L.where_equal(x, 0.0, self.L.splat(0.0), self.L.splat(1.0) / x) for x in l]
 
     @inline
     def finish(self, A, n, part, inverse, flagged, out, address, rows):
         """Block n of a part of the results' columns, a / l."""
         first, _, columns = part
+        dtype = self.L.scalar_name if self.spec.parts else self.L.dtype
         for u in range(self.U):
             self.L.write_columns(A, n, columns, self.U, u, first * self.U, inverse[u], flagged[u], out, address,
-                                 rows[u], first + n * columns)
+                                 rows[u], first + n * columns, dtype)
+
+    @inline
+    def write_sums(self, m, l, maxima, sums, meta, x):
+        """Maxima and sums of a part of the keys."""
+        L = self.L
+        for u in range(self.U):
+            rows = L.affine(x.rows[u], 1, x.out_bh * element(meta, Meta.ROWS))
+            L.scatter_plain(maxima, L.address(meta, Meta.LSE_ADDRESS), rows, m[u])
+            L.scatter_plain(sums, L.address(meta, Meta.SUMS_ADDRESS), rows, l[u])
 
     @inline
     def write_lse(self, m, l, lse, meta, x):
         L = self.L
         for u in range(self.U):
             value = L.where_equal(l[u], 0.0, L.splat(NEGATIVE_INFINITY), m[u] + L.log(l[u]))
-            rows = L.affine(x.rows[u], 1, x.bh * element(meta, Meta.QUERIES))
+            rows = L.affine(x.rows[u], 1, x.bh * element(meta, Meta.ROWS))
             L.scatter_plain(lse, L.address(meta, Meta.LSE_ADDRESS), rows, value)

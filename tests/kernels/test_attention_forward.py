@@ -74,12 +74,13 @@ def fixed_tiling(backend, call):
     return info.config
 
 
-def test_row_bits_do_not_depend_on_the_thread_count():
-    script = """
+@pytest.mark.parametrize("name", ["everything-64", "cross-20x9001"])
+def test_row_bits_do_not_depend_on_the_thread_count(name):
+    script = f"""
         import sys, numpy as np
         from aat.functional import attention
         from aat.validation.cases import by_name, make
-        out, lse = attention(**make(by_name("everything-64")), backend="cpu", return_lse=True)
+        out, lse = attention(**make(by_name("{name}")), backend="cpu", return_lse=True)
         sys.stdout.buffer.write(out.tobytes() + lse.tobytes())
     """
     one, two = (child(script, AAT_NUM_THREADS=n) for n in ("1", "2"))

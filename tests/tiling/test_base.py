@@ -92,6 +92,11 @@ DEVICE = {"d": 64, "dv": 64, "shared_bytes": 49152, "max_threads": 1024}
     (TileConfig(1, 2, 8, 8, 128, 64, 128, True), "vulkan", "needs 65536 bytes of shared memory, the device has 49152"),
     (TileConfig(1, 2, 8, 8, 32, 64, 2048, True), "vulkan", r"threads \(2048\) exceeds the device's 1024"),
     (CPU, "vulkan", "lane_width must be 1 on the vulkan backend"),
+    (TileConfig(16, 2, 8, 64, 64, 8, keys_per_part=96), "cpu",
+     r"keys_per_part must be 0 or a multiple of keys_per_tile \(64\), got 96"),
+    (TileConfig(16, 2, 8, 64, 64, 8, keys_per_part=-64), "cpu", "keys_per_part must be 0 or .*, got -64"),
+    (TileConfig(16, 2, 8, 64, 64, 8, keys_per_part=True), "cpu", "keys_per_part must be 0 or .*, got True"),
+    (TileConfig(16, 4, 4, 16, 256, 64, columns=True, keys_per_part=256), "cpu", "keys_per_part must be 0, got 256"),
     (TileConfig(1, 2, 4, 8, 32, 64, 128, True), "vulkan", "registers needs keys_per_group == keys_per_block"),
 ])
 def test_every_broken_constraint_is_named(config, device, reason):
