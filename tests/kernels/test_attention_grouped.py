@@ -55,12 +55,12 @@ def test_the_bits_are_those_of_head_by_head(monkeypatch, name, cut, backend):
 @pytest.mark.parametrize("bounds", [{}, dict(causal="lower_right"), dict(window=(9, 3), q_offset=80)])
 def test_the_kernel_counts_what_the_host_counts(backend, bounds):
     rng = np.random.default_rng(0)
-    q, k = (rng.standard_normal((2, h, n, 16), dtype=np.float32) for h, n in ((6, 21), (2, 170)))
+    q, k = (rng.standard_normal((2, h, n, 16), dtype=np.float32) for h, n in ((6, 23), (2, 170)))
     lens = np.array([170, 90])
     _, info = aat.attention(q, k, k, **bounds, kv_lens=lens, backend=backend, return_info=True)
     problem = check(q, k, k, **bounds, kv_lens=lens).problem
     assert tasks.grouped(problem, info.config)
-    want = count_groups(info.config, "f32", problem.q_offset, lens, 6, 21, 170, problem.left, problem.right, group=3)
+    want = count_groups(info.config, "f32", problem.q_offset, lens, 6, 23, 170, problem.left, problem.right, group=3)
     assert info.tiles == {name: want[name] for name in ("visited", "full", "total")}
     plan = aat.explain(q, k, k, **bounds, kv_lens=lens, backend=backend).plan
     programs = int(plan["programs"].split()[0])
