@@ -99,7 +99,7 @@ class _Launch:
         meta = self.meta = self.addresses.view(np.int32)
         self.counts = meta[counts:]
         meta[[Meta.COUNTS, Meta.PROGRAMS]] = counts, self.programs
-        meta[[Meta.HEADS, Meta.GROUP, Meta.QUERIES]] = Hq, Hq // summary.heads, L
+        meta[[Meta.HEADS, Meta.GROUP, Meta.QUERIES, Meta.ROWS]] = Hq, Hq // summary.heads, L, L
         meta[[Meta.TILES, Meta.TASKS]] = self.blocks, self.tasks
         offset, left, right = reach or (0, None, None)
         meta[[Meta.LEFT, Meta.RIGHT]] = FAR if left is None else left, FAR if right is None else right
