@@ -1,67 +1,25 @@
 """How does attention with a tolerance run? What may be left out, a launch of the forward kernel, and the certificate.
 
-docs/tiling.md has the theorem. A strategy (aat.tiling.strategies) says which tiles are visited; the kernel's gate leaves
-out more of them once their scores are known (kernels/parts/gate.py); what is missing in the end bounds the error.
+docs/tiling.md has the theorem. A strategy (aat.tiling.strategies) says which tiles are visited; the kernel's gate
+leaves out more of them once their scores are known (kernels/parts/gate.py); what is missing in the end bounds the
+error.
 """
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from aat.attention import dot
+from aat.attention import dot, request
+from aat.attention.allowance import Allowance, Tiles
 from aat.attention.split import part_of
-from aat.tiling import bounds, request
+from aat.attention.values import Values
+from aat.tiling import bounds
 from aat.tiling.base import TileConfig
-from aat.tiling.values import Values
 
 SMALL = 1 << 28        # multiply-adds below which "auto" does not look for something to leave out
 WIN = 0.1              # share of its groups that a sample has to leave out for "auto" to go on
 SAMPLE = 0.01          # share of all query rows that a sample takes
 SLACK = 1 + 1e-3       # of the tolerance that no plan gets: its sums are rounded, and rows above it are computed again
 LEFT_OUT = ("skipped_before", "skipped_after", "replaced", "redone")
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """What a launch may leave out, a row: the arrays of kernels/parts/gate.py.
-
-    kappa (B, Hq) float64: what may be missing over what is kept; 0: nothing may.
-    planned (B, Hq, Lq) float32: ln T, the bound on what a plan leaves out before any score; -inf: nothing.
-    tiles: None, or the Tiles to visit.
-    means: None, or (mean keys (B, Hk, T, D), mean values (B, Hk, T, Dv), ln of counts (B, Hk, T)) of tiles to replace.
-    """
-
-    kappa: np.ndarray
-    planned: np.ndarray
-    tiles: Any = None
-    means: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tiles:
-    """Lists of tiles of `number` query tiles in one int32 array `flat`: how many each visits, how many are replaced, and
-    lists of `width` places, in which the tiles to visit come first and those to replace behind them."""
-
-    flat: np.ndarray
-    number: int
-    width: int
-
-    @classmethod
-    def of(cls, plan):
-        """Those of a TilePlan."""
-        visited, replaced = plan.counts.reshape(-1), plan.replaced_counts.reshape(-1)
-        number = visited.size
-        if plan.replaced is plan.indices and plan.indices.size:      # the plan kernel's lists are laid out like this
-            width = plan.indices.size // max(number, 1)
-            return cls(np.concatenate([visited, replaced, plan.indices]), number, width)
-        width = int((visited + replaced).max(initial=1))
-        lists, place = np.zeros((number, width), np.int32), np.arange(width)
-        for counts, starts, indices, first in ((visited, plan.starts, plan.indices, 0 * visited),
-                                               (replaced, plan.replaced_starts, plan.replaced, visited)):
-            turn = place - first[:, None]
-            there = (turn >= 0) & (turn < counts[:, None])
-            lists[there] = indices[(starts[:number, None] + turn)[there]]
-        return cls(np.concatenate([visited, replaced, lists.reshape(-1)]), number, width)
 
 
 def run(problem, session, tiling=None):
@@ -115,8 +73,8 @@ class _Job:
                                    session.limits.shared_bytes, problem.Lq)
 
     def _plan(self, config):
-        """The strategy's TilePlan, and the means of the tiles if it replaces some; None: every visible tile is visited, and
-        the gate decides."""
+        """The strategy's TilePlan, and the means of the tiles if it replaces some. None: every visible tile is visited,
+        and the gate decides."""
         problem = self.problem
         if problem.softcap is not None or not self.strategy.plans:
             return None, None       # what summaries say of scores, they say before a softcap

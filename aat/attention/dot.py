@@ -1,11 +1,14 @@
 """How is dot-product attention assembled? A Problem becomes the arguments of kernels/attention_forward.py."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from aat.arrays import STORAGE, span
 from aat.attention import tasks
+from aat.attention.allowance import describe as describe_allowance
+from aat.attention.allowance import left_out, shares
 from aat.attention.base import Result
 from aat.attention.kept import Kept, counted
 from aat.attention.parts import Parts
@@ -128,6 +131,7 @@ class _Launch:
     name = "attention_forward"
     allowance = None        # what may be left out
     joined = None  # Parts, where the keys are cut
+    missing: Any = 0  # with an allowance, where the kernel writes its shares
 
     def __init__(self, problem, session, config, allowance=None):
         from aat.kernels.parts.queries import PROGRAM, Counts, Meta
@@ -156,29 +160,7 @@ class _Launch:
         self.meta_host[Meta.O:Meta.O + 3] = self.out_strides
         self._address(Meta.O_ADDRESS, self.out_argument)
         self._address(Meta.LSE_ADDRESS, self.lse_argument)
-        self._allow()
-
-    def _allow(self):
-        """What may be left out, as the kernel reads it (parts/gate.py): kappa and ln T, and the lists of tiles."""
-        allowance, problem, session, Meta = self.allowance, self.problem, self.session, self.Meta
-        self.missing = 0
-        self.arguments |= {"allowed": 0, "tiles": 0, "means": 0}
-        if allowance is None:
-            return
-        number = np.dtype(np.float64 if self.on_cpu and problem.dtype == "f64" else np.float32)
-        allowed = np.concatenate([allowance.kappa.ravel(), allowance.planned.ravel()]).astype(number)
-        self.meta_host[Meta.PLANNED] = allowance.kappa.size
-        self.arguments["allowed"] = session.array(allowed)
-        self.missing = session.empty(problem.rows, number)
-        self._address(Meta.SHARES_ADDRESS, self.missing)
-        if allowance.tiles is not None:
-            self.meta_host[[Meta.NUMBER, Meta.LISTED]] = allowance.tiles.number, allowance.tiles.width
-            self.arguments["tiles"] = session.array(allowance.tiles.flat)
-        if allowance.means is not None:
-            parts = [x.ravel() for x in allowance.means]
-            self.meta_host[Meta.MEANS] = allowance.means[2].shape[2]
-            self.meta_host[[Meta.MEAN_VALUES, Meta.MEAN_SIZES]] = parts[0].size, parts[0].size + parts[1].size
-            self.arguments["means"] = session.array(np.concatenate(parts).astype(number))
+        describe_allowance(self)
 
     def _count_programs(self):
         if not self.on_cpu:
@@ -281,7 +263,8 @@ class _Launch:
             self.joined.prepare(self, self.meta, sinks)
             (out, lse, sums), sinks = self.joined.outputs, 0
         arguments = (given["q"], given["k"], given["v"], out, lse, given["mask"], given["bias"], sinks, scratch, stage,
-                     sums, given["allowed"], self.missing, given["tiles"], given["means"], self.meta, problem.scale, problem.softcap or 1.0)
+                     sums, given["allowed"], self.missing, given["tiles"], given["means"], self.meta,
+                     problem.scale, problem.softcap or 1.0)
         self.kernel, self.kernel_arguments = session.kernel(key, make), (*arguments, 0, self.programs)
         if self.on_cpu:
             self._share(key, make, arguments)
@@ -361,26 +344,12 @@ class _Launch:
             out = np.empty((*shape, problem.Dv), STORAGE[problem.dtype]) if problem.out is None else problem.out
             session.read(self.out_argument, size * problem.Dv, out, logical=problem.dtype)
             lse = session.read(self.lse_argument, size, np.empty(shape, np.float32)) if problem.return_lse else None
-        return Result(out, lse, self._counts(), self.config, self.name, self._shares())
-
-    def _shares(self):
-        """(B, Hq, Lq) T / (l + T) of the rows, or None."""
-        if self.allowance is None:
-            return None
-        problem = self.problem
-        shape = (problem.B, problem.Hq, problem.Lq)
-        if self.on_cpu:
-            return self.missing.reshape(shape)
-        return self.session.read(self.missing, problem.rows, np.empty(shape, np.float32))
+        return Result(out, lse, self._counts(), self.config, self.name, shares(self))
 
     def _counted_by_kernel(self):
         """The programs' own counts, summed."""
         counts = counted(self.counts, self.step)
-        if self.allowance is not None:
-            mine, Counts = self.counts.view(np.uint32).reshape(-1, self.step).sum(0, dtype=np.uint64), self.Counts
-            each = 1 if self.on_cpu else self.config.threads
-            counts |= {"light": int(mine[Counts.LIGHT]) // each, "weighed": int(mine[Counts.WEIGHED]) // each}
-        return counts
+        return counts | left_out(self)
 
     def _counts(self):
         """What the kernel counted; by the same arithmetic on the host where its 32 bits could have wrapped."""
@@ -396,10 +365,11 @@ class _Launch:
 
 
 def count(problem, config, grouped=True):
-    """What a launch that leaves nothing out visits, as tiling.base.count_groups; `grouped`: where that saves programs."""
+    """What a launch that leaves nothing out visits, as tiling.base.count_groups; `grouped`: heads share programs."""
     keys = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+    group = problem.group if grouped and tasks.grouped(problem, config) else 1
     counts = count_groups(config, problem.dtype, problem.q_offset, keys, problem.Hq, problem.Lq, problem.Lk,
-                          problem.left, problem.right, group=problem.group if grouped and tasks.grouped(problem, config) else 1)
+                          problem.left, problem.right, group=group)
     return counts | {"pairs": pairs_in_bounds(problem)}
 
 

@@ -88,13 +88,13 @@ class TilingStrategy(ABC):
     def _common_problems(self):
         from aat.tiling.summary import KeySummary
 
-        reasons = []
-        if self.block is not None and not (isinstance(self.block, int) and self.block > 0):
+        reasons, block, summary = [], self.chosen["block"], self.chosen["summary"]
+        if block is not None and not (isinstance(block, int) and block > 0):
             reasons.append("block a positive integer or None")
-        if self.summary is not None and not isinstance(self.summary, KeySummary):
+        if not (summary is None or isinstance(summary, KeySummary)):
             reasons.append("summary an aat.KeySummary or None")
-        elif None not in (self.summary, self.block) and self.summary.block != self.block:
-            reasons.append(f"block {self.summary.block}, the summary's, or None")
+        elif summary is not None and block not in (None, summary.block):
+            reasons.append(f"block {summary.block}, the summary's, or None")
         return reasons
 
     def problems(self):
