@@ -120,7 +120,7 @@ def test_options_are_checked():
     for limit in (-1, 1.5, "all"):
         with pytest.raises(ValueError, match="expected multiply_adds an integer >= 0 or None"):
             Budget(multiply_adds=limit)
-    with pytest.raises(ValueError, match="options of the strategy 'fixed': none"):
+    with pytest.raises(ValueError, match="options of the strategy 'fixed': block, summary"):
         Fixed(x=1)
     with pytest.raises(ValueError, match="bias: expected none with the strategy 'dyadic'"):
         attend(Dyadic(), make_call("g5-alibi", 0, queries=16, keys=64, Hq=2, D=8), 0.1)
