@@ -24,7 +24,7 @@ def of(problem, strategy, config, session=None):
     low = high = None
     if problem.bias is not None:
         low, high = (x.astype(np.float32) for x in bias_range(widen(problem.bias), block))
-        low, high = low - ROUNDING * np.abs(low), high + ROUNDING * np.abs(high)
+        low, high = (x + sign * ROUNDING * np.where(np.isfinite(x), np.abs(x), 0) for x, sign in ((low, -1), (high, 1)))
     first = np.arange(0, problem.Lq, rows)
     local = np.clip((first[None] + offset[:, None]) // block, 0, max(summary.tiles - 1, 0))
     return Request(summary, q, problem.scale, problem.tolerance, rows, visible, high, low, local,
