@@ -155,7 +155,8 @@ class _Job:
         """(B, Hq, Lq) float32 from the shares of the mass that may be missing: infinite where values are not finite."""
         spread = np.asarray(spread, np.float64)[..., None]
         with np.errstate(invalid="ignore"):
-            bound = np.where(shares > 0, shares * spread * self.room + 1e-37, 0.0)
+            # values that are all the same lose nothing
+            bound = np.where((shares > 0) & ~(spread == 0), shares * spread * self.room + 1e-37, 0.0)
         return np.where(np.isfinite(self.values.largest)[..., None], bound, np.inf).astype(np.float32)
 
     def _redo(self, result):
@@ -170,6 +171,7 @@ class _Job:
             result.out, result.lse = again.out, again.lse
             result.bound[np.isfinite(result.bound)] = 0
             result.counts["redone"] = self.problem.rows
+            result.counts["multiply_adds"] += again.counts["multiply_adds"]
             return
         for b, h in np.argwhere(broken.any(2)).tolist():
             kv = h // self.problem.group
@@ -181,6 +183,7 @@ class _Job:
                 result.lse[b, h] = again.lse[0, 0]
             result.bound[b, h] = 0
             result.counts["redone"] += self.problem.Lq
+            result.counts["multiply_adds"] += again.counts["multiply_adds"]
 
     def _sampled(self):
         """The share of its tiles that a sample of the query tiles leaves out after QK: no plan leaves out many more."""
