@@ -141,7 +141,7 @@ class _Job:
         result.bound = self._bound(result.shares, spread)
         dense = dot.count(self.problem, result.config, grouped=False)["visited"]
         visited, counts = result.counts["visited"], result.counts
-        replaced = 0 if plan is None else int(plan.replaced_counts.sum())
+        replaced = 0 if plan is None else self._replaced(plan, result.config.keys_per_group)
         after = counts.pop("light") + counts.pop("weighed")
         counts |= dict(zip(LEFT_OUT, (dense - visited - replaced, after, replaced, 0), strict=True))
         pairs = result.config.keys_per_group * result.config.rows_per_program(self.problem.dtype)
@@ -150,6 +150,18 @@ class _Job:
         if self.strategy.keeps_tolerance:
             self._redo(result)
         return result
+
+    def _replaced(self, plan, size):
+        """How many groups of `size` keys the tiles hold that means stand in for."""
+        counts, problem = plan.replaced_counts.reshape(-1), self.problem
+        if plan.block == size:
+            return int(counts.sum())
+        at = np.repeat(np.arange(counts.size), counts)
+        place = np.arange(at.size) - (np.cumsum(counts) - counts)[at]
+        first = plan.replaced[plan.replaced_starts[at] + place] * plan.block
+        lens = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+        keys = np.minimum(lens[at // (counts.size // problem.B)] - first, plan.block)
+        return int((-(-keys // size)).sum())
 
     def _bound(self, shares, spread):
         """(B, Hq, Lq) float32 from the shares of the mass that may be missing: infinite where values are not finite."""
