@@ -16,7 +16,8 @@ def of(problem, strategy, config, session=None):
     summary = strategy.summary
     if summary is None:
         summary = KeySummary(k, v, block, problem.kv_lens, session)
-    summary.check(k.shape, block, v.shape[3], np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens)
+    lens = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+    summary.check(k.shape, block, v.shape[3], lens)
     offset = problem.q_offset
     reach = offset, problem.left, problem.right
     visible = None if problem.mask is None else tile_visibility(

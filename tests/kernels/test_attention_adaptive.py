@@ -1,4 +1,4 @@
-"""attention_forward with a tolerance: error <= info.error_bound + rounding, error_bound <= tolerance max|v|, every row."""
+"""attention_forward with a tolerance: error <= error_bound + rounding, error_bound <= tolerance max|v|, every row."""
 import ml_dtypes
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from aat.tiling.strategies.dyadic import Dyadic
 from aat.tiling.strategies.fixed import Fixed
 from aat.validation import pipeline
 from aat.validation.generators import GENERATORS
+
 
 @pytest.fixture(autouse=True)
 def always(monkeypatch):

@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from aat.kernels.lanes.base import assign, inline
+from aat.kernels.parts.gate import Gate
 from adaptive_law import few, held
 
 from aat.attention import adaptive
 from aat.backends import select
-from aat.kernels.lanes.base import assign, inline
-from aat.kernels.parts.gate import Gate
 from aat.tiling import bounds, launch
 from aat.tiling.strategies.certified import Certified
 from aat.tiling.strategies.fixed import Fixed
