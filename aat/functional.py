@@ -187,8 +187,8 @@ def _launch(problem, session, tiling):
 def obstacles(problem, tiling, backend, limits):
     """Every reason why a backend with `limits` cannot run `problem` with `tiling` (None: the default)."""
     reasons = []
-    from aat.attention.dot import COMPUTES
     from aat.tiling.base import TileConfig
+    from aat.attention.dot import COMPUTES
 
     takes = [dtype for dtype in COMPUTES[backend] if dtype in limits.dtypes]
     if problem.dtype not in takes:

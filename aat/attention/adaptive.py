@@ -1,8 +1,7 @@
 """How does attention with a tolerance run? What may be left out, a launch of the forward kernel, and the certificate.
 
-docs/tiling.md has the theorem. A strategy (aat.tiling.strategies) says which tiles are visited; the kernel's gate
-leaves out more of them once their scores are known (kernels/parts/gate.py); what is missing in the end bounds the
-error.
+docs/tiling.md has the theorem. A strategy (aat.tiling.strategies) says which tiles are visited; the kernel's gate leaves
+out more of them once their scores are known (kernels/parts/gate.py); what is missing in the end bounds the error.
 """
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,8 +39,8 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """Lists of tiles of `number` query tiles in one int32 array `flat`: how many each visits, how many are replaced,
-    and lists of `width` places, in which the tiles to visit come first and those to replace behind them."""
+    """Lists of tiles of `number` query tiles in one int32 array `flat`: how many each visits, how many are replaced, and
+    lists of `width` places, in which the tiles to visit come first and those to replace behind them."""
 
     flat: np.ndarray
     number: int
@@ -116,8 +115,8 @@ class _Job:
                                    session.limits.shared_bytes, problem.Lq)
 
     def _plan(self, config):
-        """The strategy's TilePlan, and the means of the tiles if it replaces some; None: every visible tile is visited,
-        and the gate decides."""
+        """The strategy's TilePlan, and the means of the tiles if it replaces some; None: every visible tile is visited, and
+        the gate decides."""
         problem = self.problem
         if problem.softcap is not None or not self.strategy.plans:
             return None, None       # what summaries say of scores, they say before a softcap

@@ -219,8 +219,7 @@ def _tiling(tiling, tolerance):
     if isinstance(tiling, str):
         if tiling == "auto":
             return None
-        raise value_error("tiling", '"auto", a TileConfig or a TilingStrategy', repr(tiling),
-                          "see aat.tiling.strategies")
+        raise value_error("tiling", '"auto", a TileConfig or a TilingStrategy', repr(tiling), "see aat.tiling.strategies")
     from aat.tiling.base import TileConfig
 
     if isinstance(tiling, TileConfig):

@@ -1,7 +1,6 @@
 """How is dot-product attention assembled? A Problem becomes the arguments of kernels/attention_forward.py."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -128,7 +127,6 @@ class _Launch:
 
     name = "attention_forward"
     allowance = None        # what may be left out
-    missing: Any = 0        # where the kernel writes how much that was
     joined = None  # Parts, where the keys are cut
 
     def __init__(self, problem, session, config, allowance=None):
@@ -163,6 +161,7 @@ class _Launch:
     def _allow(self):
         """What may be left out, as the kernel reads it (parts/gate.py): kappa and ln T, and the lists of tiles."""
         allowance, problem, session, Meta = self.allowance, self.problem, self.session, self.Meta
+        self.missing = 0
         self.arguments |= {"allowed": 0, "tiles": 0, "means": 0}
         if allowance is None:
             return
@@ -282,8 +281,7 @@ class _Launch:
             self.joined.prepare(self, self.meta, sinks)
             (out, lse, sums), sinks = self.joined.outputs, 0
         arguments = (given["q"], given["k"], given["v"], out, lse, given["mask"], given["bias"], sinks, scratch, stage,
-                     sums, given["allowed"], self.missing, given["tiles"], given["means"], self.meta, problem.scale,
-                     problem.softcap or 1.0)
+                     sums, given["allowed"], self.missing, given["tiles"], given["means"], self.meta, problem.scale, problem.softcap or 1.0)
         self.kernel, self.kernel_arguments = session.kernel(key, make), (*arguments, 0, self.programs)
         if self.on_cpu:
             self._share(key, make, arguments)
@@ -398,11 +396,10 @@ class _Launch:
 
 
 def count(problem, config, grouped=True):
-    """What a launch that leaves nothing out visits, as tiling.base.count_groups; `grouped`: where it saves programs."""
-    group = problem.group if grouped and tasks.grouped(problem, config) else 1
+    """What a launch that leaves nothing out visits, as tiling.base.count_groups; `grouped`: where that saves programs."""
     keys = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
     counts = count_groups(config, problem.dtype, problem.q_offset, keys, problem.Hq, problem.Lq, problem.Lk,
-                          problem.left, problem.right, group=group)
+                          problem.left, problem.right, group=problem.group if grouped and tasks.grouped(problem, config) else 1)
     return counts | {"pairs": pairs_in_bounds(problem)}
 
 

@@ -1,13 +1,12 @@
 """The gate after QK: which groups of keys can a query tile leave out, now that their scores are known?
 
-A row with running maximum m keeps l = sum e^(s - m) of what it computed, e = e^(ln T - m) of what a plan left out
-before (T, aat/tiling/plan.py) and c = sum of what this gate left out, relative to m too. A group of n keys with
-largest score `top` <= m weighs at most n e^(top - m), and exactly the sum of its weights. It may be left out while
+A row with running maximum m keeps l = sum e^(s - m) of what it computed, e = e^(ln T - m) of what a plan left out before
+(T, aat/tiling/plan.py) and c = sum of what this gate left out, relative to m too. A group of n keys with largest score
+`top` <= m weighs at most n e^(top - m), and exactly the sum of its weights. It may be left out while
 
     e + c + (its weight) <= kappa l        kappa = rho / (1 - rho), rho the share of a row's mass that may be missing
 
-for every row of the tile: then the share missing at the end, T / (l + T) with T = e + c, is at most rho, as
-docs/tiling.md shows.
+for every row of the tile: then the share missing at the end, T / (l + T) with T = e + c, is at most rho (docs/tiling.md).
 Budgets add up; nothing is ever tested against a fresh one. Three answers, cheapest first:
 
     n e^(top - m) fits       neither weights nor values are looked at
@@ -187,8 +186,8 @@ def gathered(threads):
     """A `ti.func` by which the threads of a program copy mean keys or values to where tiles are staged."""
 
     @ti.func
-    def copy(array: ti.template(), base, columns: ti.template(), target: ti.template(), at, visits: ti.template(),
-             visit, count, thread):
+    def copy(array: ti.template(), base, columns: ti.template(), target: ti.template(), at, visits: ti.template(), visit,
+             count, thread):
         for n in range((count * columns - thread + (threads - 1)) // threads):
             e = n * threads + thread
             target[at + e] = array[base + visits.replaced_tile(visit, e // columns) * columns + e % columns]

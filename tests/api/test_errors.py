@@ -183,8 +183,7 @@ BAD = {
     # choices
     "score": ({"score": "cosine"}, ValueError, r"score: expected \"dot\", got 'cosine'"),
     "score object": ({"score": object()}, ValueError, r"score: expected \"dot\", got a object"),
-    "tiling str": ({"tiling": "fast"}, ValueError,
-                   r"tiling: expected \"auto\", a TileConfig or a TilingStrategy, got 'fast'"),
+    "tiling str": ({"tiling": "fast"}, ValueError, r"tiling: expected \"auto\", a TileConfig or a TilingStrategy, got 'fast'"),
     "tiling dict": ({"tiling": {}}, TypeError,
                     r"tiling: expected \"auto\", a TileConfig or a TilingStrategy, got a dict; see aat.TileConfig"),
     "layout": ({"layout": "bsdh"}, ValueError, r"layout: expected \"bhsd\" or \"bshd\", got 'bsdh'"),

@@ -93,7 +93,7 @@ class TilingStrategy(ABC):
             reasons.append("block a positive integer or None")
         if self.summary is not None and not isinstance(self.summary, KeySummary):
             reasons.append("summary an aat.KeySummary or None")
-        elif self.summary is not None and self.block not in (None, self.summary.block):
+        elif None not in (self.summary, self.block) and self.summary.block != self.block:
             reasons.append(f"block {self.summary.block}, the summary's, or None")
         return reasons
 
