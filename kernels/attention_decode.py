@@ -159,8 +159,10 @@ def program(columns, config, spec):
                 S.put(l_at, e * W, C.add_across(S.vector(l_at, e * W), KB))
             for r in range(x.rows):
                 at = r // RB * W + r % RB * KB
-                M.put_number(M.at(x.parts_row + r), 0, S.number(m_at, at))
-                P.put_number(P.at(x.parts_row + r), 0, S.number(l_at, at))
+                # Scores that are all NaN leave the maximum at -inf, which would stand for a part without keys.
+                l = S.number(l_at, at)
+                M.put_number(M.at(x.parts_row + r), 0, S.number(m_at, at) + 0.0 * l)
+                P.put_number(P.at(x.parts_row + r), 0, l)
                 asm.put_row(S, S.step(a_at, r * DV), A, A.at(C.long(x.parts_row + r) * DV))
             asm.add_count(meta, counts + Counts.VISITED, visited)
             asm.add_count(meta, counts + Counts.FULL, whole)

@@ -99,7 +99,7 @@ class _Job:
         result.bound = self._bound(result.shares, spread)
         dense = dot.count(self.problem, result.config, grouped=False)["visited"]
         visited, counts = result.counts["visited"], result.counts
-        replaced = 0 if plan is None else int(plan.replaced_counts.sum())
+        replaced = 0 if plan is None else self._replaced(plan, result.config.keys_per_group)
         after = counts.pop("light") + counts.pop("weighed")
         counts |= dict(zip(LEFT_OUT, (dense - visited - replaced, after, replaced, 0), strict=True))
         pairs = result.config.keys_per_group * result.config.rows_per_program(self.problem.dtype)
@@ -109,11 +109,24 @@ class _Job:
             self._redo(result)
         return result
 
+    def _replaced(self, plan, size):
+        """How many groups of `size` keys the tiles hold that means stand in for."""
+        counts, problem = plan.replaced_counts.reshape(-1), self.problem
+        if plan.block == size:
+            return int(counts.sum())
+        at = np.repeat(np.arange(counts.size), counts)
+        place = np.arange(at.size) - (np.cumsum(counts) - counts)[at]
+        first = plan.replaced[plan.replaced_starts[at] + place] * plan.block
+        lens = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+        keys = np.minimum(lens[at // (counts.size // problem.B)] - first, plan.block)
+        return int((-(-keys // size)).sum())
+
     def _bound(self, shares, spread):
         """(B, Hq, Lq) float32 from the shares of the mass that may be missing: infinite where values are not finite."""
         spread = np.asarray(spread, np.float64)[..., None]
         with np.errstate(invalid="ignore"):
-            bound = np.where(shares > 0, shares * spread * self.room + 1e-37, 0.0)
+            # values that are all the same lose nothing
+            bound = np.where((shares > 0) & ~(spread == 0), shares * spread * self.room + 1e-37, 0.0)
         return np.where(np.isfinite(self.values.largest)[..., None], bound, np.inf).astype(np.float32)
 
     def _redo(self, result):
@@ -128,6 +141,7 @@ class _Job:
             result.out, result.lse = again.out, again.lse
             result.bound[np.isfinite(result.bound)] = 0
             result.counts["redone"] = self.problem.rows
+            result.counts["multiply_adds"] += again.counts["multiply_adds"]
             return
         for b, h in np.argwhere(broken.any(2)).tolist():
             kv = h // self.problem.group
@@ -139,6 +153,7 @@ class _Job:
                 result.lse[b, h] = again.lse[0, 0]
             result.bound[b, h] = 0
             result.counts["redone"] += self.problem.Lq
+            result.counts["multiply_adds"] += again.counts["multiply_adds"]
 
     def _sampled(self):
         """The share of its tiles that a sample of the query tiles leaves out after QK: no plan leaves out many more."""

@@ -16,7 +16,8 @@ def of(problem, strategy, config, session=None):
     summary = strategy.summary
     if summary is None:
         summary = KeySummary(k, v, block, problem.kv_lens, session)
-    summary.check(k.shape, block)
+    lens = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+    summary.check(k.shape, block, v.shape[3], lens)
     offset = problem.q_offset
     reach = offset, problem.left, problem.right
     visible = None if problem.mask is None else tile_visibility(
@@ -24,7 +25,7 @@ def of(problem, strategy, config, session=None):
     low = high = None
     if problem.bias is not None:
         low, high = (x.astype(np.float32) for x in bias_range(widen(problem.bias), block))
-        low, high = low - ROUNDING * np.abs(low), high + ROUNDING * np.abs(high)
+        low, high = (x + sign * ROUNDING * np.where(np.isfinite(x), np.abs(x), 0) for x, sign in ((low, -1), (high, 1)))
     first = np.arange(0, problem.Lq, rows)
     local = np.clip((first[None] + offset[:, None]) // block, 0, max(summary.tiles - 1, 0))
     return Request(summary, q, problem.scale, problem.tolerance, rows, visible, high, low, local,

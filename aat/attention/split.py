@@ -28,9 +28,8 @@ def run_in_parts(problem, run, limit=INDEX_LIMIT):
     shape = (problem.B, problem.Hq, problem.Lq)
     out = np.empty((*shape, problem.Dv), STORAGE[problem.dtype]) if problem.out is None else problem.out
     lse = np.empty(shape, STORAGE[problem.lse_dtype]) if problem.return_lse else None
-    bound = np.zeros(shape, np.float32) if problem.tolerance else None
     whole = replace(problem, out=out)
-    total = Result(out, lse, bound=bound)
+    total = Result(out, lse)
     parts = 0
     for region in _regions(whole, limit):
         part = _small(part_of(whole, region), limit)
@@ -40,8 +39,9 @@ def run_in_parts(problem, run, limit=INDEX_LIMIT):
             round_into(out[batch, heads, rows], result.out)
         if lse is not None:
             lse[batch, heads, rows] = result.lse
-        if bound is not None:
-            bound[batch, heads, rows] = 0 if result.bound is None else result.bound
+        if result.bound is not None:
+            total.bound = np.zeros(shape, np.float32) if total.bound is None else total.bound
+            total.bound[batch, heads, rows] = result.bound
         for name, count in result.counts.items():
             total.counts[name] = total.counts.get(name, 0) + count
         total.config, total.kernel, total.tiling = result.config, result.kernel, result.tiling

@@ -197,7 +197,7 @@ class _Job:
             q = q if len(q) == len(at) else q[np.minimum(at, L - 1) - at[0]]    # the last row stands in
             seen = None if self.visible is None else _of(self.visible, b, h)[part]
             high, low = (None if x is None else self._bias(x, b, h, at) for x in (self.bias_high, self.bias_low))
-            local = None if self.local is None else np.broadcast_to(self.local, (b + 1, self.blocks))[b, part]
+            local = None if self.local is None else self.local[b if len(self.local) > 1 else 0, part]
             if rho > 0 and self.tiles:
                 visit, swap, omitted = _choose(q, centres, one, rho, self, seen, high, low, local)
                 end = min(at[-1] + 1, L)

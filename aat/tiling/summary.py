@@ -96,8 +96,9 @@ class KeySummary:
                               "build a summary of the whole cache")
         self._extend(k, v, np.full(self.batch, self.length + k.shape[2]))
 
-    def check(self, k_shape, block=None):
-        """Raise ValueError unless the summary fits keys of that shape (B, Hk, L, D) and that block size."""
+    def check(self, k_shape, block=None, dv=None, lens=None):
+        """Raise ValueError unless the summary fits keys (B, Hk, L, D), tiles of `block`, values of size `dv` and the
+        lengths `lens` (B,), None: any."""
         have = (self.batch, self.heads, self.length, self.d)
         if tuple(k_shape) != have:
             raise value_error("summary", f"a summary of keys {tuple(k_shape)}", f"one of keys {have}",
@@ -105,6 +106,12 @@ class KeySummary:
         if block is not None and block != self.block:
             raise value_error("summary", f"tiles of {block} keys", f"tiles of {self.block}",
                               "build it with the block of the call's tiling")
+        if dv is not None and dv != self.dv:
+            raise value_error("summary", f"one of values of size {dv}", f"one of size {self.dv}",
+                              "build it from the values of this call")
+        if lens is not None and not np.array_equal(lens, self.lens):
+            raise value_error("summary", f"kv_lens {np.asarray(lens).tolist()}", f"{self.lens.tolist()}",
+                              "build it with the kv_lens of this call")
 
     def _extend(self, k, v, lens):
         """Append, where lens are the keys that exist afterwards."""

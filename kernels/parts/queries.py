@@ -384,7 +384,7 @@ class Assembly(Traced):
         L = self.L
         for u in range(self.U):
             rows = L.affine(x.rows[u], 1, x.out_bh * element(meta, Meta.ROWS))
-            L.scatter_plain(maxima, L.address(meta, Meta.LSE_ADDRESS), rows, m[u])
+            L.scatter_plain(maxima, L.address(meta, Meta.LSE_ADDRESS), rows, m[u] + l[u] * 0.0)  # NaN, not -inf
             L.scatter_plain(sums, L.address(meta, Meta.SUMS_ADDRESS), rows, l[u])
 
     @inline

@@ -93,11 +93,13 @@ class Flow(TilingStrategy):
         base = make_plan(request.summary, request.q, request.scale, request.tolerance, request.rows, **request.masks)
         keep = np.zeros((*base.counts.shape, request.summary.tiles), bool)
         level = np.zeros(keep.shape)
-        at = np.repeat(np.arange(base.counts.size), base.counts.reshape(-1))
-        keep.reshape(-1, keep.shape[3])[at, base.indices] = True
+        counts = base.counts.reshape(-1)
+        at = np.repeat(np.arange(counts.size), counts)
         # the order of the plan: the last of its list is the least
-        place = np.arange(len(base.indices)) - base.starts[at]
-        level.reshape(-1, keep.shape[3])[at, base.indices] = -place
+        place = np.arange(len(at)) - (np.cumsum(counts) - counts)[at]
+        chosen = base.indices[base.starts[at] + place]          # the lists need not touch
+        keep.reshape(-1, keep.shape[3])[at, chosen] = True
+        level.reshape(-1, keep.shape[3])[at, chosen] = -place
         shape = (*keep.shape[:2], 1, keep.shape[3])
         if self.field is not None and self.field.value.shape == shape:
             extra = (self.field.value >= self.visit) & ~keep
