@@ -6,7 +6,9 @@ from aat.kernels.attention_merge import Merge, padded
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Traced, assign, element, inline, local
 from aat.kernels.parts.queries import PROGRAM
 
-NEAR = 4               # keys from the one in work to the one that is asked into the first cache
+# Hints for the caches, in keys from the one in work; how sharp these optima are: docs/kernels/attention_decode.md.
+NEAR = 5               # to the one that is asked into the first cache,
+FAR = 8                # and at least so many to the key that is asked into the second: whole groups
 
 
 class Meta(IntEnum):
@@ -106,10 +108,14 @@ class Group(Traced):
         self.linear = asm.spec.page_size % asm.G == 0
         if self.linear:
             self.base = keys.at(asm.where(x, start, table, meta))
-            self.ahead = local(keys.row_step * asm.G)                            # to the same row of the next group
+            self.ahead = local(keys.row_step * asm.far)      # to the same row of the group that is asked for
             if asm.spec.page_size:
-                self.ahead = local(keys.at(asm.where(x, start + asm.G, table, meta)) - self.base)
-                self.jump = local(self.ahead - keys.row_step * asm.G)
+                self.ahead, after = self._step(asm.far), self._step(asm.G)
+                self.jump = local(after - keys.row_step * asm.G)
+
+    def _step(self, count):
+        """From the first row to that of the group `count` keys further."""
+        return local(self.keys.at(self.asm.where(self.x, self.start + count, self.table, self.meta)) - self.base)
 
     @inline
     def row(self, j):
@@ -120,7 +126,8 @@ class Group(Traced):
 
     @inline
     def near(self, j, row):
-        """A handle on row j + NEAR, for asking; `row` is that of j."""
+        """A handle on row j + NEAR, for asking; `row` is that of j. It takes any row past the group for one of
+        the next: in short groups a hint may miss, once a page."""
         if not self.linear:
             return self.row(j + NEAR)
         near = row + self.keys.near_step
@@ -128,8 +135,8 @@ class Group(Traced):
 
     @inline
     def far(self, j, row):
-        """A handle on row j of the next group, for asking."""
-        return local(row + self.ahead) if self.linear else self.row(j + self.asm.G)
+        """A handle on row j of the group that is asked for, FAR keys ahead or more."""
+        return local(row + self.ahead) if self.linear else self.row(j + self.asm.far)
 
 
 class Assembly(Traced):
@@ -141,6 +148,7 @@ class Assembly(Traced):
         self.RB = min(config.lane_vectors, W)       # rows of a block
         self.KB = W // self.RB                      # keys of a block: its scores fill the lanes of one variable
         self.G = config.keys_per_group
+        self.far = -(-FAR // self.G) * self.G
         self.d, self.dv = padded(W, spec.d), padded(W, spec.dv)
         self.scalar_name = columns.lanes.scalar_name
         block = max(1, config.columns_per_block // W)

@@ -138,7 +138,7 @@ def program(columns, config, spec):
                     S.put(l_at, e * W, S.vector(l_at, e * W) * shrink + total)
                     S.put(shrink_at, e * W, shrink)
 
-                # Sums of weighted values, a block of columns at a time. The next group's keys are asked for meanwhile.
+                # Sums of weighted values, a block of columns at a time. Keys ahead are asked for meanwhile.
                 for e in range(blocks):
                     for n in ti.static(range(count)):
                         block = asm.value_blocks[n]
@@ -150,8 +150,7 @@ def program(columns, config, spec):
                                 row = v_group.row(c * KB + i)
                                 if e == 0:
                                     V.prefetch(v_group.near(c * KB + i, row), True, n, count)
-                                    if ti.static(i % count == n):
-                                        K.prefetch(k_group.far(c * KB + i, k_group.row(c * KB + i)), False)
+                                    K.prefetch(k_group.far(c * KB + i, k_group.row(c * KB + i)), False, n, count)
                                 asm.add_values(V, row, S, p_of, i, block, sums)
                         asm.put_sums(S, a_of, block, sums)
 

@@ -15,6 +15,7 @@ QUERIES = 16                 # a longer block of queries pays for attention_forw
 ROWS = 64                    # rows of a KV head that a launch takes together; their sums stay in the second cache
 PARTS_BYTES = 64 << 20       # scratch of the parts
 ALONE = 2000                 # keys times blocks of rows that take less time than waking another thread does
+KEY_BYTES = {"f32": 4, "f16": 2, "bf16": 2, "int8": 1, "f64": 8}
 KV_TYPES = {"f32": "f32", "f16": "f16", "bf16": "bf16", "int8": "i8"}
 _INPUTS, _OUTPUTS = struct.Struct("=3Q"), struct.Struct("=2Q")
 DIRECT = ("mask", "bias", "sinks")
@@ -28,9 +29,10 @@ def suits(problem, session, config):
     return session.backend == "cpu" and problem.Lq <= QUERIES
 
 
-def choose(problem, session, config=None):
+def choose(problem, session, config=None, pages=None):
     """The TileConfig of a launch; BackendError, with every reason, if the device cannot hold it."""
-    chosen = config or TileConfig.decode(session.lane_width, problem.group * problem.Lq, problem.Lk)
+    key_bytes = KEY_BYTES[problem.dtype if pages is None else pages.dtype]
+    chosen = config or TileConfig.decode(session.lane_width, problem.group * problem.Lq, problem.Lk, key_bytes)
     reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv)
     if reasons:
         raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])
@@ -63,7 +65,7 @@ def run(problem, session, config=None, pages=None):
     With `pages`, an object as `aat.attention.paged.PagedKV` (k, v, table, k_scales, v_scales, page_size, dtype), keys
     and values are read there in place, and k and v of the problem, which is not "f64", are nothing but shapes.
     """
-    chosen = choose(problem, session, config)
+    chosen = choose(problem, session, config, pages)
     with session.scope():
         launch = _Launch(problem, session, chosen, pages)
         launch.go(careful=False)

@@ -118,12 +118,18 @@ class TileConfig:
                        threads=64)
 
     @classmethod
-    def decode(cls, lane_width, rows, keys):
-        """The measured default for `rows` rows that share a KV head (docs/kernels/attention_decode.md)."""
+    def decode(cls, lane_width, rows, keys, key_bytes=0):
+        """The measured default for `rows` rows that share a KV head (docs/kernels/attention_decode.md).
+
+        key_bytes: of one number of a key. One block of rows over f32 keys that no cache holds waits for memory, which
+        wants short groups; otherwise arithmetic counts, which wants longer ones.
+        """
         block = next(n for n in (1, 2, 4) if n >= min(rows, 4, lane_width))
         columns = {1: 8, 2: 8, 4: 4}[block] * lane_width
         tile = 256 if keys <= 2048 else 512 if keys <= 8192 else 1024
-        return cls(lane_width, block, lane_width // block, 16, tile, columns, columns=True)
+        short = key_bytes == 4 and keys > 4096 and rows <= block and lane_width >= 4 * block
+        group = lane_width // block if short else 16
+        return cls(lane_width, block, lane_width // block, group, tile, columns, columns=True)
 
     def in_parts(self, tasks, rows, keys, columns):
         """This config with `keys_per_part` for a launch of `tasks` programs of `rows` rows, which walk over `keys` keys
