@@ -24,6 +24,7 @@ _LAZY = {
     "TileConfig": "aat.tiling.base",
     "explain": "aat.explanation",
     "get_num_threads": "aat.backends.cpu",
+    "linear": "aat.operations.linear",
     "merge": "aat.attention.merge",
     "scaled_dot_product_attention": "aat.sdpa",
     "set_num_threads": "aat.backends.cpu",

@@ -65,6 +65,11 @@ class Addressed(Traced):
         self._call(f"write_part_{self.dtype}", handle, i, local(lanes), local(count))
 
     @inline
+    def put_first(self, handle, i, lanes, count):
+        """As `put_part` for a kernel variable `count` of at least 1; lanes past it repeat lane count - 1."""
+        self.put_part(handle, i, lanes, count)
+
+    @inline
     def put_number(self, handle, i, x):
         self._call("store", handle, i, local(ti.cast(x, self.lanes.scalar)))
 
@@ -121,12 +126,36 @@ class Indexed(Traced):
             assign(element(self.array, handle + (i + w)), encode(self.dtype, element(lanes, w)))
 
     @inline
+    def put_first(self, handle, i, lanes, count):
+        # what repeats is written again, to the same place
+        lanes = local(lanes)
+        for w in range(self.lanes.width):
+            at = handle + i + ti.min(w, count - 1)
+            assign(element(self.array, at), encode(self.dtype, element(lanes, w)))
+
+    @inline
     def put_number(self, handle, i, x):
         assign(element(self.array, handle + i), x)
 
     @inline
     def prefetch(self, handle, first, last, near):
         """Nothing: a hint that needs an address."""
+
+
+class Single(Indexed):
+    """The same on a GPU, whose lane variables are one number."""
+
+    @inline
+    def vector(self, handle, i):
+        return local(ti.cast(element(self.array, handle + i), self.lanes.scalar))
+
+    @inline
+    def put(self, handle, i, lanes):
+        assign(element(self.array, handle + i), lanes)
+
+    @inline
+    def put_first(self, handle, i, lanes, count):
+        self.put(handle, i, lanes)
 
 
 class CpuColumns:
@@ -220,4 +249,26 @@ class CpuColumns:
                 y = x
                 x = join(y, self.numbers(lambda w, y=y, h=h: element(y, w ^ h)))
             h *= 2
+        return local(x)
+
+
+class GpuColumns:
+    """One column a thread, over GpuLanes."""
+
+    by_address = False
+
+    def __init__(self, lanes):
+        self.lanes, self.width, self.scalar = lanes, 1, lanes.scalar
+
+    def array(self, dtype):
+        """The kernel annotation of an array: f32, which holds 16-bit data too, or i32."""
+        return ti.types.ndarray(ti.i32 if dtype == "i32" else ti.f32, 1)
+
+    @inline
+    def memory(self, array, meta, address_at, dtype):
+        return Single(self.lanes, array, "f32")
+
+    @inline
+    def long(self, x):
+        """An index in as many bits as handles have."""
         return local(x)
