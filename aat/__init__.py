@@ -26,6 +26,7 @@ _LAZY = {
     "get_num_threads": "aat.backends.cpu",
     "linear": "aat.operations.linear",
     "merge": "aat.attention.merge",
+    "rope": "aat.operations.rope",
     "scaled_dot_product_attention": "aat.sdpa",
     "set_num_threads": "aat.backends.cpu",
     "set_tuning": "aat.tiling.policy",

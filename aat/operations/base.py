@@ -50,6 +50,10 @@ class Operation(ABC):
     def exact(self, call):
         """The keyword arguments of the reference for a call; 16-bit floats are widened by the caller of this."""
 
+    def shaped(self, call, value):
+        """What the reference gave, in the axes of the call's result."""
+        return value.reshape(call.shape)
+
     @abstractmethod
     def inputs(self, case, random):
         """The public function's arguments for a KernelCase; `random(*shape)` gives normal numbers of its dtype."""
@@ -70,7 +74,7 @@ class Operation(ABC):
             if not target.size:
                 select.get(chosen)
             elif chosen == "reference":
-                round_into(target, self.reference()[0](**self.widened(call)).reshape(call.shape))
+                round_into(target, self.shaped(call, self.reference()[0](**self.widened(call))))
             else:
                 with select.use(chosen) as session:
                     _refuse(call, session)

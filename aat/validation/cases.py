@@ -272,6 +272,20 @@ def _kernels():
     yield _of("linear", "bench", "mlp-512", B=4, L=512, E=768, F=3072, activation="gelu", bias=True)
     yield _of("linear", "bench", "decode-8", B=8, L=1, E=4096, F=4096)
     yield _of("linear", "bench", "f16-1024", L=1024, E=1024, F=1024, dtype="f16")
+    for name, pairs in (("halves", False), ("neighbours", True)):
+        yield _of("rope", s, name, B=2, H=3, L=7, D=36, interleaved=pairs, offset=5)
+        yield _of("rope", s, f"{name}-partial", H=2, L=5, D=40, dims=22, interleaved=pairs, base=500.0)
+        yield _of("rope", s, f"{name}-bshd", B=2, H=3, L=4, D=8, layout="bshd", positions="batch", interleaved=pairs)
+        for dtype in ("f16", "bf16", "f64"):
+            yield _of("rope", s, f"{name}-{dtype}", H=2, L=9, D=34, dtype=dtype, interleaved=pairs)
+        yield _of("rope", "full", f"{name}-far", L=70, D=64, offset=10**9, interleaved=pairs)
+        yield _of("rope", "full", f"{name}-wide", B=2, H=4, L=90, D=256, positions="random", interleaved=pairs)
+        yield _of("rope", "bench", f"{name}-2048", H=32, L=2048, D=128, interleaved=pairs)
+    yield _of("rope", s, "none", L=3, D=5, dims=0)
+    yield _of("rope", s, "empty", L=0, D=4)
+    yield _of("rope", s, "2d", L=6, D=16, ndim=2, offset=-3)
+    yield _of("rope", s, "3d-bshd", H=2, L=6, D=16, ndim=3, layout="bshd")
+    yield _of("rope", "bench", "decode", B=8, H=32, L=1, D=128, positions="batch")
     # `aat new-kernel` writes the cases of a new kernel above this line
 
 

@@ -30,7 +30,7 @@ def expected(case):
     call = operation.check(**arguments(case))
     function, rounding = operation.reference()
     value, allowed = budget.expected_of(function, rounding, operation.widened(call), numpy_dtype(call.dtype))
-    return value.reshape(call.shape), allowed.reshape(call.shape)
+    return operation.shaped(call, value), operation.shaped(call, allowed)
 
 
 @cache

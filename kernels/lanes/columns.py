@@ -65,8 +65,13 @@ class Addressed(Traced):
         self._call(f"write_part_{self.dtype}", handle, i, local(lanes), local(count))
 
     @inline
+    def first(self, handle, i, count):
+        """As `part`, for a kernel variable `count` of at least 1; the other lanes hold anything."""
+        return self.part(handle, i, count)
+
+    @inline
     def put_first(self, handle, i, lanes, count):
-        """As `put_part` for a kernel variable `count` of at least 1; lanes past it repeat lane count - 1."""
+        """As `put_part`, for a kernel variable `count` of at least 1."""
         self.put_part(handle, i, lanes, count)
 
     @inline
@@ -126,12 +131,17 @@ class Indexed(Traced):
             assign(element(self.array, handle + (i + w)), encode(self.dtype, element(lanes, w)))
 
     @inline
+    def first(self, handle, i, count):
+        return self.lanes._by_lane(lambda w: self._number(handle + (i + ti.min(w, count - 1))))
+
+    @inline
     def put_first(self, handle, i, lanes, count):
-        # what repeats is written again, to the same place
+        # the last one is written again by the lanes past it
         lanes = local(lanes)
+        value = local(element(lanes, 0))
         for w in range(self.lanes.width):
-            at = handle + i + ti.min(w, count - 1)
-            assign(element(self.array, at), encode(self.dtype, element(lanes, w)))
+            assign(value, ti.select(w < count, element(lanes, w), value))
+            assign(element(self.array, handle + (i + ti.min(w, count - 1))), encode(self.dtype, value))
 
     @inline
     def put_number(self, handle, i, x):
@@ -148,6 +158,10 @@ class Single(Indexed):
     @inline
     def vector(self, handle, i):
         return local(ti.cast(element(self.array, handle + i), self.lanes.scalar))
+
+    @inline
+    def first(self, handle, i, count):
+        return self.vector(handle, i)
 
     @inline
     def put(self, handle, i, lanes):
@@ -219,6 +233,12 @@ class CpuColumns:
         return self.lanes.gather(array, indices, 0, dtype)
 
     @inline
+    def swapped(self, array, handle, i, lanes):
+        """Neighbours exchanged: lane w holds what lane w ^ 1 of `lanes` does, read from array at `handle` + `i`."""
+        lanes = local(lanes)
+        return self.numbers(lambda w: element(lanes, w ^ 1))
+
+    @inline
     def total_by_lane(self, sums):
         """Lane n holds the sum over all lanes of sums[n]; as many sums as lanes."""
         if self.by_address:
@@ -272,3 +292,8 @@ class GpuColumns:
     def long(self, x):
         """An index in as many bits as handles have."""
         return local(x)
+
+    @inline
+    def swapped(self, array, handle, i, lanes):
+        """The neighbour of the one that `lanes` was read from."""
+        return array.vector(handle, local(i ^ 1))
