@@ -1,4 +1,7 @@
-"""Speed of aat.rope over its cases, each timed only after its check: `pytest benchmarks/bench_rope.py`."""
+"""Speed of rope over its cases, each timed only after its check.
+
+    pytest benchmarks/bench_rope.py
+"""
 import pytest
 
 from aat import operations

@@ -97,22 +97,24 @@ def cover(cases):
     return chosen
 
 
-def plan(*, quick=False, software=False):
+def plan(*, quick=False, software=False, kernel=None):
     """What to run, as pairs (kind, name): "case" and "law:<case>"; "kernel" and "kernel law" for other kernels.
 
     quick is a few small cases that show every feature between them, and the laws on one; a software device gets the
-    small cases, since the others would take it hours.
+    small cases, since the others would take it hours. `kernel` leaves that one alone.
     """
+    if kernel:
+        return _plan_of_kernels([kernel], quick, software)
     cases = cover(tagged("small")) if quick else tagged("small") if software else [*tagged("small"), *tagged("full")]
     where = LAW_CASES[:1] if quick else LAW_CASES
     attention = [("case", case.name) for case in cases] + [(f"law:{case}", law) for case in where for law in LAWS]
-    return attention + _plan_of_kernels(quick, software)
+    return attention + _plan_of_kernels(operations.names(), quick, software)
 
 
-def _plan_of_kernels(quick, software):
-    """Every kernel's small cases (quick: the first), its full ones but on software devices, and its laws."""
+def _plan_of_kernels(names, quick, software):
+    """Each kernel's small cases (quick: the first), its full ones but on software devices, and its laws."""
     found = []
-    for kernel in operations.names():
+    for kernel in names:
         small = kernel_cases(kernel, "small")
         full = [] if quick or software else kernel_cases(kernel, "full")
         found += [("kernel", case.name) for case in (*(small[:1] if quick else small), *full)]

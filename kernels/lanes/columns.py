@@ -181,7 +181,7 @@ class CpuColumns:
         self.splat, self.first, self.log = lanes.splat, lanes.first, lanes.log
         self.exp_sub, self.maximum, self.keep = lanes.exp_sub, lanes.maximum, lanes.keep
         self.where_equal, self.nonfinite, self.any_nonzero = lanes.where_equal, lanes.nonfinite, lanes.any_nonzero
-        self.tanh = lanes.tanh
+        self.exp, self.sqrt, self.tanh = lanes.exp, lanes.sqrt, lanes.tanh
 
     def array(self, dtype):
         """The kernel annotation of an array: none is passed where arrays travel as addresses."""
@@ -279,6 +279,8 @@ class GpuColumns:
 
     def __init__(self, lanes):
         self.lanes, self.width, self.scalar = lanes, 1, lanes.scalar
+        self.splat, self.maximum, self.where_equal = lanes.splat, lanes.maximum, lanes.where_equal
+        self.exp, self.log, self.sqrt, self.tanh = lanes.exp, lanes.log, lanes.sqrt, lanes.tanh
 
     def array(self, dtype):
         """The kernel annotation of an array: f32, which holds 16-bit data too, or i32."""
