@@ -21,13 +21,14 @@ COMMANDS = {
     "tune": ("aat.commands.tune", "find the fastest tiles for this machine, check them, and remember them"),
     "profile": ("aat.commands.profile", "where the time of one call goes, and which roof its kernel is under"),
     "report": ("aat.commands.report", "one HTML page with tables and figures from what was measured"),
+    "new-kernel": ("aat.commands.new_kernel", "begin a kernel: every file that one has, green at once"),
     "demo": ("aat.demo.cli", "semantic search over Python's own documentation, with every layer checked"),
 }
 
 
 def parser():
     """The arguments before the command's own."""
-    table = "\n".join(f"  {name:10}{summary}" for name, (_, summary) in COMMANDS.items())
+    table = "\n".join(f"  {name:12}{summary}" for name, (_, summary) in COMMANDS.items())
     top = argparse.ArgumentParser(
         prog="aat",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -57,8 +57,11 @@ def run(argv=None):
 
 
 def _listed():
-    from aat.validation.cases import CASES
+    from aat.validation.cases import CASES, KERNEL_CASES
 
+    for other in KERNEL_CASES.values():
+        shape = " ".join((*(f"{name}{value}" for name, value in other.options), other.dtype))
+        print(f"{other.name:28} {shape:44} {' '.join(sorted(other.tags))}")
     for case in CASES.values():
         shape = f"B{case.B} Hq{case.Hq} Hk{case.Hk} {case.Lq}x{case.Lk} D{case.D} Dv{case.Dv} {case.dtype}"
         print(f"{case.name:28} {shape:44} {' '.join(sorted(case.tags))}")
@@ -75,7 +78,8 @@ class _Bench:
         self.given = given
         if not given.seconds > 0:
             raise BadInput(f"--seconds: expected more than 0, got {given.seconds:g}")
-        self.cases = [cases.by_name(name) for name in given.cases] or cases.tagged(given.tag)
+        self.cases = [cases.any_by_name(name) for name in given.cases] or [
+            *cases.tagged(given.tag), *(c for c in cases.KERNEL_CASES.values() if given.tag in c.tags)]
         if not self.cases:
             raise BadInput(f"--tag: expected small, full, bench, grid or adversarial, got {given.tag!r}")
         self.peers = _peers(given.peers)
@@ -113,7 +117,9 @@ class _Bench:
         return self._finish()
 
     def _measure(self, case, peaks, bar):
-        from aat.validation.measure import NotChecked, measure, untimed
+        from aat.validation import kernels, measure
+        from aat.validation.cases import KernelCase
+        from aat.validation.measure import NotChecked, untimed
 
         at = 0.0
 
@@ -123,7 +129,8 @@ class _Bench:
             at = 0.9 * fraction
 
         try:
-            new = measure(case, self.backend, peers=self.peers, seconds=self.given.seconds, peaks=peaks,
+            timing = kernels if isinstance(case, KernelCase) else measure
+            new = timing.measure(case, self.backend, peers=self.peers, seconds=self.given.seconds, peaks=peaks,
                           progress=progress)
         except NotChecked as error:
             self.failures.append(str(error))

@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import asdict
 
+from aat import operations
 from aat.commands.keep import Keeper
 from aat.commands.progress import Progress
 from aat.report.record import DEFAULT_FILE
@@ -33,6 +34,7 @@ def parser():
     p.add_argument("--backend", action="append", choices=BACKENDS,
                    help="only this one; may be given several times (default: all that can run)")
     p.add_argument("--quick", action="store_true", help="a few small cases that show every feature, and the laws")
+    p.add_argument("--kernel", metavar="NAME", help="only the cases and laws of this kernel of aat/operations")
     where = p.add_mutually_exclusive_group()
     where.add_argument("--records", default=DEFAULT_FILE, metavar="FILE",
                        help="where outcomes are appended, as JSON lines (default: %(default)s)")
@@ -50,6 +52,8 @@ def run(argv=None):
             from aat.report import tracking
 
             tracking.check(given.mlflow)
+        if given.kernel:
+            operations.get(given.kernel)
         present, absent = _backends(given.backend)
         wanted = [name for name in given.backend or () if name in absent]
         if wanted or not present:
@@ -69,7 +73,7 @@ def _checked(given, present, absent, keeper):
     """Check, keep and print; the exit status."""
     outcomes, records = [], []
     try:
-        for outcome, record in _outcomes(present, given.quick):
+        for outcome, record in _outcomes(present, given.quick, given.kernel):
             outcomes.append(outcome)
             records.append(record)
             keeper.add([record])
@@ -134,12 +138,12 @@ def _backends(names):
     return present, absent
 
 
-def _outcomes(present, quick):
+def _outcomes(present, quick, kernel=None):
     """Each (Outcome, Record), as soon as there is one."""
     from aat.validation.acceptance import outcome, plan, record
 
     work = [(*entry, name) for name, device in present.items()
-            for entry in plan(quick=quick, software="(software)" in device)]
+            for entry in plan(quick=quick, software="(software)" in device, kernel=kernel)]
     with Progress("aat validate", len(work)) as bar:
         for kind, name, backend in work:
             bar.doing(f"{name} on {backend}")

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aat import operations
 from aat.errors import BackendError
 from aat.report.record import FAILED, OK, UNSUPPORTED
 from aat.tiling import policy
-from aat.validation import pipeline
-from aat.validation.cases import CASES, by_name, make, tagged
+from aat.validation import kernels, pipeline
+from aat.validation.cases import CASES, KERNEL_CASES, any_by_name, by_name, kernel_cases, make, tagged
 from aat.validation.properties import LAWS
 
 LAW_CASES = ("plain", "mask-and-bias", "gqa", "dead-rows")
@@ -73,8 +74,17 @@ def features(case):
 
 
 def shown_by(name):
-    """The features that an outcome of that name shows: a case's own, or that of the laws ("merge on plain")."""
+    """The features that an outcome of that name shows: a case's own, that of the laws ("merge on plain"), or the kernel
+    beside attention that it is of."""
+    case = name.partition(" on ")[2] or name
+    if case in KERNEL_CASES:
+        return (kernel_feature(KERNEL_CASES[case].kernel),)
     return features(CASES[name]) if name in CASES else (LAWS_FEATURE,) if " on " in name else ()
+
+
+def kernel_feature(kernel):
+    """The row of the matrix for a kernel beside attention."""
+    return f"kernel {kernel}"
 
 
 def cover(cases):
@@ -87,15 +97,29 @@ def cover(cases):
     return chosen
 
 
-def plan(*, quick=False, software=False):
-    """What to run, as pairs (kind, name): "case" and "law:<case>".
+def plan(*, quick=False, software=False, kernel=None):
+    """What to run, as pairs (kind, name): "case" and "law:<case>"; "kernel" and "kernel law" for other kernels.
 
     quick is a few small cases that show every feature between them, and the laws on one; a software device gets the
-    small cases, since the others would take it hours.
+    small cases, since the others would take it hours. `kernel` leaves that one alone.
     """
+    if kernel:
+        return _plan_of_kernels([kernel], quick, software)
     cases = cover(tagged("small")) if quick else tagged("small") if software else [*tagged("small"), *tagged("full")]
     where = LAW_CASES[:1] if quick else LAW_CASES
-    return [("case", case.name) for case in cases] + [(f"law:{case}", law) for case in where for law in LAWS]
+    attention = [("case", case.name) for case in cases] + [(f"law:{case}", law) for case in where for law in LAWS]
+    return attention + _plan_of_kernels(operations.names(), quick, software)
+
+
+def _plan_of_kernels(names, quick, software):
+    """Each kernel's small cases (quick: the first), its full ones but on software devices, and its laws."""
+    found = []
+    for kernel in names:
+        small = kernel_cases(kernel, "small")
+        full = [] if quick or software else kernel_cases(kernel, "full")
+        found += [("kernel", case.name) for case in (*(small[:1] if quick else small), *full)]
+        found += [(f"kernel law:{case.name}", law) for case in small[:1] for law in kernels.LAWS]
+    return found
 
 
 def outcome(kind, name, backend):
@@ -103,6 +127,8 @@ def outcome(kind, name, backend):
     law_on = kind.partition(":")[2]
     label = f"{name} on {law_on}" if law_on else name
     try:
+        if kind.startswith("kernel"):
+            return _kernel_law(name, law_on, backend) if law_on else _kernel_case(name, backend)
         return _law(name, law_on, backend) if law_on else _case(name, backend)
     except BackendError as error:
         return Outcome(label, backend, UNSUPPORTED, shown_by(label), "; ".join(error.reasons))
@@ -115,6 +141,18 @@ def _case(name, backend):
     verdict = pipeline.check(case, backend)
     return Outcome(name, backend, OK if verdict.ok else FAILED, features(case), "; ".join(verdict.reasons),
                    verdict.error, verdict.budget, verdict.ratio)
+
+
+def _kernel_case(name, backend):
+    verdict = kernels.check(KERNEL_CASES[name], backend)
+    return Outcome(name, backend, OK if verdict.ok else FAILED, shown_by(name), "; ".join(verdict.reasons),
+                   verdict.error, verdict.budget, verdict.ratio)
+
+
+def _kernel_law(name, case, backend):
+    reason = kernels.law(name, KERNEL_CASES[case], backend)
+    label = f"{name} on {case}"
+    return Outcome(label, backend, FAILED if reason else OK, shown_by(label), reason)
 
 
 def _law(name, case, backend):
@@ -139,7 +177,7 @@ def record(outcome):
     from aat.validation.measure import untimed
 
     reason = outcome.reason if outcome.status != FAILED else f"check failed: {outcome.reason}"
-    dtype = by_name(outcome.name if outcome.name in CASES else outcome.name.partition(" on ")[2]).dtype
+    dtype = any_by_name(outcome.name.partition(" on ")[2] or outcome.name).dtype
     return untimed(outcome.name, outcome.backend, outcome.status, reason, dtype=dtype, error=outcome.error,
                    budget=outcome.budget)
 
@@ -147,7 +185,7 @@ def record(outcome):
 def matrix(outcomes, backends):
     """{feature: {backend: cell}} with cells "ok 12", "failed 1 of 12", "not supported" or "" (nothing ran)."""
     found = {}
-    for feature in (*FEATURES, LAWS_FEATURE):
+    for feature in (*FEATURES, LAWS_FEATURE, *map(kernel_feature, operations.names())):
         row = {}
         for backend in backends:
             mine = [o for o in outcomes if o.backend == backend and feature in o.features]

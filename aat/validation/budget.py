@@ -79,13 +79,36 @@ def expected(problem, dtype):
     for value, low32, value32, reach, reach32, stored in zip(
             (out, lse), low, exact, steps, steps32, (dtype, np.dtype(accumulator)), strict=True):
         rho = _rho(low32, value32, reach32)
-        with np.errstate(invalid="ignore"):
-            budget = 2 * (rho * unit * reach + _half_ulp(value, stored, accumulator)) + rho * UNIT64 * reach
-        if dtype != np.float64:
-            budget = np.where(np.isfinite(value) & ~np.isfinite(low32), np.inf, budget)
+        budgets.append(_budget(rho, value, low32, reach, stored, unit, accumulator))
         rhos.append(rho)
-        budgets.append(budget)
     return Expected(out, lse, budgets[0], budgets[1], (rhos[0], rhos[1]))
+
+
+def expected_of(reference, rounding, arguments, dtype):
+    """(result, budget) of another kernel's reference, by the same rule: both float64, one number an element.
+
+    reference(**arguments, compute=) and rounding(**arguments, unit=), as `aat.operations.base.Operation` has them;
+    `dtype` is the output's NumPy dtype.
+    """
+    dtype = np.dtype(dtype)
+    wide = dtype == np.float64
+    unit = UNIT64 if wide else UNIT32
+    value, reach = reference(**arguments), rounding(**arguments, unit=unit)
+    narrow = _rounded(arguments) if wide else arguments
+    exact, reach32 = (reference(**narrow), rounding(**narrow, unit=UNIT32)) if wide else (value, reach)
+    with np.errstate(over="ignore"):
+        low = reference(**narrow, compute=np.float32)
+    rho = _rho(low, exact, reach32)
+    return value, _budget(rho, value, low, reach, dtype, unit, np.float64 if wide else np.float32)
+
+
+def _budget(rho, value, low, reach, stored, unit, accumulator):
+    """The allowance of each element; inf where it is finite in float64 and not in a float32 run that has to be."""
+    with np.errstate(invalid="ignore"):
+        budget = 2 * (rho * unit * reach + _half_ulp(value, stored, accumulator)) + rho * UNIT64 * reach
+    if accumulator != np.float64:
+        budget = np.where(np.isfinite(value) & ~np.isfinite(low), np.inf, budget)
+    return budget
 
 
 def compare(name, got, want, budget):

@@ -9,13 +9,15 @@ A Case is a name, sizes, a dtype, options and a recipe for the data; `make(case)
     grid         timed on demand: lengths by head sizes
     adversarial  aims at one failure: poison, extremes, empty rows
     adaptive     data of aat/validation/generators.py, for adaptive tiling
+
+A KernelCase is a problem of a kernel beside attention (aat/operations): tags small, full and bench.
 """
 from dataclasses import dataclass, field
 
 from aat.validation.generators import GENERATORS
 from aat.validation.inputs import make
 
-__all__ = ["CASES", "Case", "by_name", "make", "tagged"]
+__all__ = ["CASES", "KERNEL_CASES", "Case", "KernelCase", "any_by_name", "by_name", "kernel_cases", "make", "tagged"]
 
 
 @dataclass(frozen=True)
@@ -232,16 +234,87 @@ def _grid():
     yield _case("grid", "grid-16384-64-window", 16384, 16384, Hq=2, D=64, causal=True, window=(256, None))
 
 
-def _table():
+@dataclass(frozen=True)
+class KernelCase:
+    """One problem of a kernel beside attention. values: sizes and options, which its Operation's `inputs` reads."""
+
+    kernel: str
+    name: str
+    dtype: str = "f32"
+    options: tuple[tuple[str, object], ...] = ()
+    seed: int = 0
+    tags: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def values(self):
+        """Sizes and options by name."""
+        return dict(self.options)
+
+
+def _of(kernel, tags, name, dtype="f32", **values):
+    """A case of a kernel, called <kernel>-<name>."""
+    name = f"{kernel}-{name}"
+    seed = sum(ord(c) * (i + 1) for i, c in enumerate(name))
+    return KernelCase(kernel, name, dtype, tuple(sorted(values.items())), seed, frozenset(tags.split()))
+
+
+def _kernels():
+    s = "small"
+    yield _of("linear", s, "plain", B=2, L=7, E=33, F=21)
+    yield _of("linear", s, "one", L=1, E=1, F=1, bias=True)
+    yield _of("linear", s, "empty", L=0, E=5, F=6)
+    yield _of("linear", s, "no-columns", L=4, E=0, F=6, bias=True)
+    yield _of("linear", s, "bhsd", B=2, L=9, E=40, F=36, heads=3, bias=True)
+    yield _of("linear", s, "bshd", B=2, L=9, E=40, F=36, heads=3, layout="bshd")
+    yield _of("linear", s, "gelu", L=40, E=24, F=70, activation="gelu", bias=True)
+    yield _of("linear", s, "f16", B=2, L=9, E=40, F=32, heads=2, dtype="f16", bias=True)
+    yield _of("linear", s, "bf16", L=19, E=20, F=24, dtype="bf16")
+    yield _of("linear", s, "f64", L=19, E=50, F=24, dtype="f64", bias=True)
+    for activation in ("relu", "gelu_tanh", "silu"):
+        yield _of("linear", "full", activation, L=40, E=24, F=70, activation=activation)
+    for activation in ("gelu", "gelu_tanh", "silu"):
+        yield _of("linear", "full", f"{activation}-wide", L=40, E=24, F=70, activation=activation, scale=8)
+        yield _of("linear", "full", f"{activation}-f64", L=40, E=24, F=70, activation=activation, dtype="f64")
+    for E in (3, 15, 16, 17, 511, 512, 513, 528, 529, 1100):
+        yield _of("linear", "full", f"depth-{E}", L=13, E=E, F=65)
+    for dtype in ("f16", "bf16"):
+        yield _of("linear", "full", f"{dtype}-narrow", L=13, E=11, F=30, dtype=dtype)
+        yield _of("linear", "full", f"{dtype}-deep", L=70, E=600, F=130, dtype=dtype, activation="silu", bias=True)
+    yield _of("linear", "full", "many-rows", B=3, L=1111, E=48, F=96, heads=4, bias=True)
+    yield _of("linear", "full", "many-columns", L=3, E=77, F=3001)
+    yield _of("linear", "bench", "2048", L=2048, E=2048, F=2048)
+    yield _of("linear", "bench", "qkv-512", B=4, L=512, E=768, F=2304, heads=36, bias=True)
+    yield _of("linear", "bench", "mlp-512", B=4, L=512, E=768, F=3072, activation="gelu", bias=True)
+    yield _of("linear", "bench", "decode-8", B=8, L=1, E=4096, F=4096)
+    yield _of("linear", "bench", "f16-1024", L=1024, E=1024, F=1024, dtype="f16")
+    for name, pairs in (("halves", False), ("neighbours", True)):
+        yield _of("rope", s, name, B=2, H=3, L=7, D=36, interleaved=pairs, offset=5)
+        yield _of("rope", s, f"{name}-partial", H=2, L=5, D=40, dims=22, interleaved=pairs, base=500.0)
+        yield _of("rope", s, f"{name}-bshd", B=2, H=3, L=4, D=8, layout="bshd", positions="batch", interleaved=pairs)
+        for dtype in ("f16", "bf16", "f64"):
+            yield _of("rope", s, f"{name}-{dtype}", H=2, L=9, D=34, dtype=dtype, interleaved=pairs)
+        yield _of("rope", "full", f"{name}-far", L=70, D=64, offset=10**9, interleaved=pairs)
+        yield _of("rope", "full", f"{name}-wide", B=2, H=4, L=90, D=256, positions="random", interleaved=pairs)
+        yield _of("rope", "bench", f"{name}-2048", H=32, L=2048, D=128, interleaved=pairs)
+    yield _of("rope", s, "none", L=3, D=5, dims=0)
+    yield _of("rope", s, "empty", L=0, D=4)
+    yield _of("rope", s, "2d", L=6, D=16, ndim=2, offset=-3)
+    yield _of("rope", s, "3d-bshd", H=2, L=6, D=16, ndim=3, layout="bshd")
+    yield _of("rope", "bench", "decode", B=8, H=32, L=1, D=128, positions="batch")
+    # `aat new-kernel` writes the cases of a new kernel above this line
+
+
+def _table(cases):
     table = {}
-    for case in (*_small(), *_full(), *_adaptive(), *_bench(), *_grid()):
+    for case in cases:
         if case.name in table:
             raise ValueError(f"cases: two cases are called {case.name!r}; names must be unique")
         table[case.name] = case
     return table
 
 
-CASES: dict[str, Case] = _table()
+CASES: dict[str, Case] = _table((*_small(), *_full(), *_adaptive(), *_bench(), *_grid()))
+KERNEL_CASES: dict[str, KernelCase] = _table(_kernels())
 
 
 def by_name(name):
@@ -255,3 +328,13 @@ def by_name(name):
 def tagged(*tags, without=()):
     """The cases that carry all `tags` and none of `without`, in the order of the table."""
     return [case for case in CASES.values() if case.tags.issuperset(tags) and case.tags.isdisjoint(without)]
+
+
+def kernel_cases(kernel, *tags):
+    """The cases of a kernel that carry all `tags`, in the order of the table."""
+    return [case for case in KERNEL_CASES.values() if case.kernel == kernel and case.tags.issuperset(tags)]
+
+
+def any_by_name(name):
+    """The Case or KernelCase of that name; ValueError as `by_name`."""
+    return KERNEL_CASES[name] if name in KERNEL_CASES else by_name(name)

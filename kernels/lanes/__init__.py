@@ -31,5 +31,5 @@ def columns_for(backend, lane_width, dtype, intrinsics):
     """The same lane type with a column in each lane (kernels/lanes/columns.py); arguments as `lanes_for`."""
     from aat.kernels.lanes.columns import CpuColumns, GpuColumns
 
-    columns = CpuColumns if backend == "cpu" else GpuColumns
-    return columns(lanes_for(backend, lane_width, dtype, intrinsics))
+    kind = CpuColumns if backend == "cpu" else GpuColumns
+    return kind(lanes_for(backend, lane_width, dtype, intrinsics))

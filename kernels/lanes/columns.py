@@ -65,6 +65,16 @@ class Addressed(Traced):
         self._call(f"write_part_{self.dtype}", handle, i, local(lanes), local(count))
 
     @inline
+    def first(self, handle, i, count):
+        """As `part`, for a kernel variable `count` of at least 1; the other lanes hold anything."""
+        return self.part(handle, i, count)
+
+    @inline
+    def put_first(self, handle, i, lanes, count):
+        """As `put_part`, for a kernel variable `count` of at least 1."""
+        self.put_part(handle, i, lanes, count)
+
+    @inline
     def put_number(self, handle, i, x):
         name, kind = ("write_i32", ti.i32) if self.dtype == "i32" else ("store", self.lanes.scalar)
         self._call(name, handle, i, local(ti.cast(x, kind)))
@@ -122,6 +132,19 @@ class Indexed(Traced):
             assign(element(self.array, handle + (i + w)), encode(self.dtype, element(lanes, w)))
 
     @inline
+    def first(self, handle, i, count):
+        return self.lanes._by_lane(lambda w: self._number(handle + (i + ti.min(w, count - 1))))
+
+    @inline
+    def put_first(self, handle, i, lanes, count):
+        # the last one is written again by the lanes past it
+        lanes = local(lanes)
+        value = local(element(lanes, 0))
+        for w in range(self.lanes.width):
+            assign(value, ti.select(w < count, element(lanes, w), value))
+            assign(element(self.array, handle + (i + ti.min(w, count - 1))), encode(self.dtype, value))
+
+    @inline
     def put_number(self, handle, i, x):
         assign(element(self.array, handle + i), x)
 
@@ -131,44 +154,23 @@ class Indexed(Traced):
 
 
 class Single(Indexed):
-    """The same for a thread with one column."""
+    """The same on a GPU, whose lane variables are one number."""
 
     @inline
     def vector(self, handle, i):
-        return self._number(handle + i)
+        return local(ti.cast(element(self.array, handle + i), self.lanes.scalar))
+
+    @inline
+    def first(self, handle, i, count):
+        return self.vector(handle, i)
 
     @inline
     def put(self, handle, i, lanes):
         assign(element(self.array, handle + i), lanes)
 
-
-class GpuColumns:
-    """One column a thread, over a GpuLanes: what kernels/attention_merge.py asks of columns."""
-
-    width = 1
-    threads = 64           # of a group
-
-    def __init__(self, lanes):
-        self.lanes, self.scalar = lanes, lanes.scalar
-        self.splat, self.first, self.log = lanes.splat, lanes.first, lanes.log
-        self.exp_sub, self.maximum, self.where_equal = lanes.exp_sub, lanes.maximum, lanes.where_equal
-        self.nonfinite, self.any_nonzero = lanes.nonfinite, lanes.any_nonzero
-
-    def array(self, dtype):
-        """The kernel annotation of an array: every float is stored as f32."""
-        return ti.types.ndarray(ti.f32, 1)
-
     @inline
-    def memory(self, array, meta, address_at, dtype):
-        return Single(self.lanes, array, "f32")
-
-    @inline
-    def long(self, x):
-        return local(x)
-
-    @inline
-    def fma(self, a, b, total):
-        total._augassign(a * b, "Add")
+    def put_first(self, handle, i, lanes, count):
+        self.put(handle, i, lanes)
 
 
 class CpuColumns:
@@ -182,7 +184,7 @@ class CpuColumns:
         self.splat, self.first, self.log = lanes.splat, lanes.first, lanes.log
         self.exp_sub, self.maximum, self.keep = lanes.exp_sub, lanes.maximum, lanes.keep
         self.where_equal, self.nonfinite, self.any_nonzero = lanes.where_equal, lanes.nonfinite, lanes.any_nonzero
-        self.tanh = lanes.tanh
+        self.exp, self.sqrt, self.tanh = lanes.exp, lanes.sqrt, lanes.tanh
 
     def array(self, dtype):
         """The kernel annotation of an array: none is passed where arrays travel as addresses."""
@@ -246,6 +248,12 @@ class CpuColumns:
         return self.lanes.gather(array, indices, 0, dtype)
 
     @inline
+    def swapped(self, array, handle, i, lanes):
+        """Neighbours exchanged: lane w holds what lane w ^ 1 of `lanes` does, read from array at `handle` + `i`."""
+        lanes = local(lanes)
+        return self.numbers(lambda w: element(lanes, w ^ 1))
+
+    @inline
     def total_by_lane(self, sums):
         """Lane n holds the sum over all lanes of sums[n]; as many sums as lanes."""
         if self.by_address:
@@ -277,3 +285,39 @@ class CpuColumns:
                 x = join(y, self.numbers(lambda w, y=y, h=h: element(y, w ^ h)))
             h *= 2
         return local(x)
+
+
+class GpuColumns:
+    """One column a thread, over GpuLanes."""
+
+    by_address = False
+    threads = 64           # of a group of attention_merge
+
+    def __init__(self, lanes):
+        self.lanes, self.width, self.scalar = lanes, 1, lanes.scalar
+        self.splat, self.maximum, self.where_equal = lanes.splat, lanes.maximum, lanes.where_equal
+        self.first, self.exp_sub, self.nonfinite = lanes.first, lanes.exp_sub, lanes.nonfinite
+        self.any_nonzero = lanes.any_nonzero
+        self.exp, self.log, self.sqrt, self.tanh = lanes.exp, lanes.log, lanes.sqrt, lanes.tanh
+
+    def array(self, dtype):
+        """The kernel annotation of an array: f32, which holds 16-bit data too, or i32."""
+        return ti.types.ndarray(ti.i32 if dtype == "i32" else ti.f32, 1)
+
+    @inline
+    def memory(self, array, meta, address_at, dtype):
+        return Single(self.lanes, array, "f32")
+
+    @inline
+    def long(self, x):
+        """An index in as many bits as handles have."""
+        return local(x)
+
+    @inline
+    def swapped(self, array, handle, i, lanes):
+        """The neighbour of the one that `lanes` was read from."""
+        return array.vector(handle, local(i ^ 1))
+
+    @inline
+    def fma(self, a, b, total):
+        total._augassign(a * b, "Add")

@@ -16,9 +16,9 @@ LAUNCH = FOUNDATION | {"aat.backends"}
 PLAN = LAUNCH | {"aat.tiling"}
 KERNELS = {"aat.kernels", "aat.kernels.lanes", "aat.kernels.parts"}
 CALL = PLAN | KERNELS | {"aat.attention", "aat.arrays", "aat.integrations", "aat.geometry", "aat.states"}
-CHECK = CALL | {"aat", "aat.functional", "aat.sdpa", "aat.explanation", "aat.validation"}
+CHECK = CALL | {"aat", "aat.functional", "aat.sdpa", "aat.explanation", "aat.operations", "aat.validation"}
 MAY_IMPORT = {
-    "aat": CALL | {"aat.functional", "aat.sdpa", "aat.explanation"},  # aat/__init__.py alone
+    "aat": CALL | {"aat.functional", "aat.sdpa", "aat.explanation", "aat.operations"},  # aat/__init__.py alone
     "aat.errors": set(),
     "aat.env": {"aat.errors"},
     "aat.backends": LAUNCH,
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "aat.attention": CALL,
     "aat.attention.cache": CALL | {"aat.functional"},  # what a decoder holds: its calls are those of functional
     "aat.functional": CALL,
+    "aat.operations": PLAN | KERNELS | {"aat.arrays", "aat.integrations"},  # beside attention, not upon it
     "aat.sdpa": CALL | {"aat.functional"},
     "aat.explanation": CALL | {"aat.functional"},
     "aat.validation": CHECK | {"aat.report.record"},  # what measure() returns
@@ -45,7 +46,7 @@ MAY_IMPORT = {
     "aat.kernels.reference": set(),
 }
 # Who may read the float64 reference: what computes by it, and what judges by it.
-READS_REFERENCE = ("aat.attention.reference", "aat.validation")
+READS_REFERENCE = ("aat.attention.reference", "aat.operations.base", "aat.validation")
 
 # Packages outside the standard library, and the rooms that may import them.
 OUTSIDE = {

@@ -71,9 +71,10 @@ def test_the_wheel_has_every_module_and_nothing_else(wheel):
     data = {packed(path.relative_to(ROOT)) for path in (ROOT / "kernels" / "lanes").rglob("*")
             if path.suffix == ".bc"} | {"aat/py.typed", "aat/report/page.html"}
     data |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "aat" / "tiling" / "tables").glob("*.jsonl")}
+    data |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "aat" / "commands" / "templates").glob("*.txt")}
     found = {name for name in wheel if ".dist-info/" not in name}
     assert found == expected | data
-    assert {name.rpartition(".")[2] for name in data} == {"bc", "typed", "html", "jsonl"}
+    assert {name.rpartition(".")[2] for name in data} == {"bc", "typed", "html", "jsonl", "txt"}
 
 
 def test_the_wheel_carries_its_licence(wheel):
