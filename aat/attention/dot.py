@@ -291,7 +291,7 @@ class _Launch:
         with self.session.launching():
             if self.on_cpu:
                 finished = self._finished if self.session.intrinsics else None
-                self.session.team.run([share.go for share in self.shares], finished)
+                self.session.team.run([share.go for share in self.shares], finished, own=not self.session.intrinsics)
             else:
                 self.kernel(*self.kernel_arguments)
             if self.joined is not None:

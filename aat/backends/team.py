@@ -39,10 +39,11 @@ class Team:
         self._helpers = []
         self._avoided = None  # the processor that helpers keep off
 
-    def run(self, shares, finished=None):
+    def run(self, shares, finished=None, own=False):
         """Run every share, a callable without arguments: the first here, the others on helpers, or nowhere.
 
-        A helper that has not begun when the first share ends is called off: the tasks are done by then.
+        A helper that has not begun when the first share ends is called off: the tasks are done by then, since shares
+        take them from a common counter. With `own`, each share has tasks of its own, and all are waited for.
         `finished(n)` may tell earlier than its return that share n has written its last result. Raises what a share
         raised, after all have ended.
         """
@@ -65,7 +66,7 @@ class Team:
         while jobs:
             try:
                 n = len(jobs)
-                while not (jobs[-1].call_off() or jobs[-1].done or (finished and finished(n))):
+                while not ((not own and jobs[-1].call_off()) or jobs[-1].done or (finished and finished(n))):
                     time.sleep(0)  # gives up the interpreter lock, which a helper needs to begin and to end
                 if jobs[-1].error is not None and interrupted is None:
                     interrupted = jobs[-1].error

@@ -184,7 +184,7 @@ class _Launch:
         meta[self.Meta.TASK], meta[at:] = 0, 0
         finished = (lambda n: meta[at + n * self.step + self.Counts.FINISHED]) if self.by_address else None
         with session.launching():
-            session.team.run([share.go for share in shares], finished)
+            session.team.run([share.go for share in shares], finished, own=not self.by_address)
 
 
 def _facts(summary, room):

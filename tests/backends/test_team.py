@@ -90,3 +90,11 @@ def test_an_interrupt_waits_for_the_helpers(team):
     with pytest.raises(KeyboardInterrupt):
         team.run([interrupted, helper])
     assert ended == ["helper"]
+
+
+def test_shares_with_tasks_of_their_own_are_all_run(team):
+    """Without a common counter the caller cannot do a late helper's work."""
+    count = []
+    for n in range(200):
+        team.run([lambda: None, lambda: count.append(1), lambda: count.append(1)], own=True)
+        assert len(count) == 2 * (n + 1)
