@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "DeviceArray": "aat.backends.memory",
     "KVCache": "aat.attention.cache",
+    "KeySummary": "aat.tiling.summary",
     "TileConfig": "aat.tiling.base",
     "explain": "aat.explanation",
     "get_num_threads": "aat.backends.cpu",
@@ -34,7 +35,7 @@ _LAZY = {
     "to_device": "aat.backends.memory",
 }
 
-_ROOMS = ("backends", "geometry", "states")
+_ROOMS = ("backends", "geometry", "states", "tiling")
 
 __all__ = ["BackendError", "__version__", "attention", *_LAZY, *_ROOMS]
 

@@ -11,13 +11,13 @@ import numpy as np
 from aat.attention import dot, request
 from aat.attention.allowance import Allowance, Tiles
 from aat.attention.split import part_of
-from aat.attention.values import Values
+from aat.attention.values import Values, finite_heads
 from aat.tiling import bounds
 from aat.tiling.base import TileConfig
 
 SMALL = 1 << 28        # multiply-adds below which "auto" does not look for something to leave out
 WIN = 0.1              # share of its groups that a sample has to leave out for "auto" to go on
-SAMPLE = 0.01          # share of all query rows that a sample takes
+SAMPLE = 0.004         # share of all query rows that a sample takes; at least one query tile of two heads
 SLACK = 1 + 1e-3       # of the tolerance that no plan gets: its sums are rounded, and rows above it are computed again
 LEFT_OUT = ("skipped_before", "skipped_after", "replaced", "redone")
 
@@ -35,21 +35,27 @@ class _Job:
 
     def __init__(self, problem, session, tiling):
         from aat.tiling.strategies.certified import Certified
+        from aat.tiling.strategies.fixed import Fixed
 
         self.problem, self.session, self.auto = problem, session, tiling is None
         self.config = tiling if isinstance(tiling, TileConfig) else None
-        self.strategy = Certified() if tiling is None or self.config else tiling
+        self.strategy = tiling
+        if self.auto or self.config is not None:
+            # Plans are made on the host: on a GPU they take longer than what they save (2026-11, H100).
+            self.strategy = Certified() if session.backend == "cpu" else Fixed()
         self.shape = (problem.B, problem.Hq, problem.Lq)
         # l is a sum of as many terms as there are groups and keys of a group, each rounded once
         self.room = 1 + bounds.PLENTY + 2.0**-22 * (problem.Lk // 16 + 256)
         self.tolerance = problem.tolerance / (self.room * SLACK)
 
     def run(self):
-        self.values = Values.of(self.problem)
         if self.auto and self.problem.multiply_adds_dense < SMALL:
             return self._dense("too little work to leave some of it out")
+        if self.auto and not isinstance(self.problem.q, np.ndarray):
+            return self._dense("arrays on a device are not sampled")
         if self.auto and (found := self._sampled()) < WIN:
             return self._dense(f"a sample of the queries could leave out {found:.1%} of its tiles")
+        self.values = Values.of(self.problem)
         config = self._tiles_of()
         plan, means = self._plan(config)
         if means is not None and self.session.backend == "cpu":
@@ -59,7 +65,8 @@ class _Job:
 
     def _dense(self, why):
         result = dot.run(self.problem, self.session, self.config)
-        result.bound = self._bound(np.zeros(self.shape, np.float32), np.zeros(self.shape[:2]))
+        bound = np.where(finite_heads(self.problem), 0.0, np.inf).astype(np.float32)
+        result.bound = np.repeat(bound[..., None], self.problem.Lq, 2)
         result.tiling = f"dense: {why}"
         result.counts |= dict.fromkeys(LEFT_OUT, 0)
         return result
@@ -165,11 +172,11 @@ class _Job:
             return 0.0
         # one query tile of some KV heads, the first query head of each, in one launch
         heads = min(problem.Hk, max(2, int(np.ceil(SAMPLE * tiles * problem.Hq))))
-        step = problem.Hk // heads
+        step = -(-problem.Hk // heads)
         first = tiles // 2 * rows
         part = part_of(problem, (slice(0, 1), slice(0, problem.Hq, group * step), slice(first, first + rows),
                                  slice(0, problem.Hk, step)))
         job = _Job(replace(part, out=None, return_lse=False), self.session, config)
-        job.values = Values(self.values.largest[:1, ::group * step], self.values.tame[:1, ::group * step])
+        job.values = Values.of(job.problem)
         found = dot.run(job.problem, self.session, config, job._allowance(None)).counts
         return (found["light"] + found["weighed"]) / max(found["visited"], 1)

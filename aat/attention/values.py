@@ -46,6 +46,21 @@ class Values:
         return cls(largest, tame & _finite(problem.bias) & _finite(problem.sinks))
 
 
+def finite_heads(problem):
+    """(B, Hq) bool: whether the values of the keys that exist are all finite."""
+    lens = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+    v, fine = _host(problem.v), np.zeros((problem.B, problem.Hk), bool)
+
+    def some(heads):
+        with np.errstate(all="ignore"):
+            for b, h in heads:
+                values = v[b, h, :lens[b]]
+                fine[b, h] = bool(np.isfinite(_norm(values)) or np.isfinite(widen(values)).all())
+
+    share(some, list(np.ndindex(problem.B, problem.Hk)), problem.B * problem.Hk * problem.Lk)
+    return np.repeat(fine, problem.group, 1)
+
+
 def _host(x):
     return x if isinstance(x, np.ndarray) else x.numpy()
 

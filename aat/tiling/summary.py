@@ -50,6 +50,10 @@ class KeySummary:
                                  for end in (np.inf, -np.inf))
         self._extend(k, v, _lengths(kv_lens, self.batch, k.shape[2]))
 
+    def __repr__(self):
+        return (f"KeySummary({self.batch} x {self.heads} heads, {self.length} keys in tiles of {self.block}, "
+                f"D {self.d}, Dv {self.dv})")
+
     @property
     def tiles(self):
         """How many tiles there are, the open one included."""
