@@ -180,7 +180,7 @@ def hooked(recorder, session):
 @contextlib.contextmanager
 def without_tasks():
     """Launches inside find no task: what they take is the cost of a launch."""
-    from aat.attention import decode, dot
+    from aat.attention import decode, dot, repeated
 
     describe, turn_to = dot._Launch._describe, decode._Launch._turn_to
 
@@ -195,7 +195,8 @@ def without_tasks():
     dot._Launch._describe = emptied  # type: ignore[method-assign]
     decode._Launch._turn_to = turned  # type: ignore[method-assign]
     try:
-        yield
+        with repeated.off():  # a launch that is kept would stay without tasks
+            yield
     finally:
         dot._Launch._describe = describe  # type: ignore[method-assign]
         decode._Launch._turn_to = turn_to  # type: ignore[method-assign]
