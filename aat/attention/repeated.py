@@ -134,8 +134,8 @@ class Repeat:
         else:
             at_out = pointer(out)
             end = at_out + self._spans[3]
-            for start, span in zip((at_q, at_k, at_v), self._spans, strict=False):
-                if at_out < start + span and start < end:
+            for at, span in zip((at_q, at_k, at_v), self._spans, strict=False):
+                if at_out < at + span and at < end:
                     return UNKNOWN  # they may overlap; the long way knows
             if further is not None and any(type(x) is np.ndarray and np.may_share_memory(out, x) for x in further):
                 return UNKNOWN
