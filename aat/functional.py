@@ -4,6 +4,7 @@ types.
 
 import time
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 
@@ -162,7 +163,7 @@ def _without_keys(problem):
         return Result(out, lse)
     put = problem.q.session.put
     if problem.out is not None:
-        problem.q.session.zero(problem.out.argument)
+        problem.q.session.zero(problem.out.target)
         return Result(problem.out, None if lse is None else put(lse, problem.lse_dtype))
     return Result(put(out, problem.dtype), None if lse is None else put(lse, problem.lse_dtype))
 
@@ -175,20 +176,12 @@ def adaptive(problem, tiling):
 
 
 def _launch(problem, session, tiling, counted):
-    if adaptive(problem, tiling):
-        from aat.attention.adaptive import run
-    else:
-        from functools import partial
-
-        from aat.attention import dot
-
-        run = partial(dot.run, counted=counted)
-
+    mechanism = import_module("aat.attention." + ("adaptive" if adaptive(problem, tiling) else "dot"))
     reasons = obstacles(problem, tiling, session.backend, session.limits)
     if reasons:
         raise BackendError(session.backend, reasons)
     limit = min(INDEX_LIMIT, session.limits.max_index)
-    return run_in_parts(problem, lambda part: run(part, session, tiling), limit)
+    return run_in_parts(problem, lambda part: mechanism.run(part, session, tiling, counted=counted), limit)
 
 
 def obstacles(problem, tiling, backend, limits):

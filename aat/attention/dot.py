@@ -237,7 +237,7 @@ class _Launch:
             # On a GPU every result is f32 and 16-bit ones are rounded when they are read.
             stored = STORAGE[problem.dtype] if self.on_cpu else number
             given = problem.out is not None and not isinstance(problem.out, np.ndarray)
-            self.out_argument = problem.out.argument if given else session.empty(size * problem.Dv, stored)
+            self.out_argument = problem.out.target if given else session.empty(size * problem.Dv, stored)
             self.lse_argument = session.empty(size, number) if problem.return_lse else None
             strides = [problem.Hq * problem.Lq * problem.Dv, problem.Lq * problem.Dv, problem.Dv]
         self.out_strides = strides[:3]

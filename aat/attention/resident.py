@@ -110,7 +110,7 @@ class Resident:
         session.check()
         self._take(problem)
         number = np.dtype(np.float32)
-        out = problem.out.argument if problem.out is not None else session.empty(self._size * problem.Dv, number)
+        out = problem.out.target if problem.out is not None else session.empty(self._size * problem.Dv, number)
         lse = session.empty(self._size, number) if problem.return_lse else None
         for steps in (self._steps, self._after):
             for name in ("q", "k", "v") if steps else ():

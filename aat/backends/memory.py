@@ -172,10 +172,11 @@ class Arena:
 class _Owner:
     """Shared by a DeviceArray and its reshapes; the last one gives the argument back to the arena."""
 
-    __slots__ = ("session", "ticket")
+    __slots__ = ("facts", "session", "ticket")
 
     def __init__(self, session, argument):
         self.session = session
+        self.facts = {}
         self.ticket = session.arena.ticket(argument)
 
     def __del__(self):
@@ -257,6 +258,19 @@ class DeviceArray:
         if math.prod(shape) != self.size:
             raise value_error("shape", f"{self.size} elements in all", str(shape))
         return DeviceArray(None, self._owner, shape, self.dtype)
+
+    @property
+    def target(self):
+        """The kernel argument, to be written: what was remembered of the values is forgotten."""
+        self._owner.facts.clear()
+        return self.argument
+
+    def remembered(self, key, make):
+        """`make()`, or what it gave for this key the last time, unless the array was written since."""
+        facts = self._owner.facts
+        if key not in facts:
+            facts[key] = make()
+        return facts[key]
 
     def shares_memory(self, other):
         """Whether another DeviceArray is the same memory, as a reshape is."""

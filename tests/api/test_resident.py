@@ -202,3 +202,25 @@ def test_kinds_that_are_dropped_give_their_memory_back(backend, monkeypatch):
         held.append(session.arena.in_use_bytes)
     assert len(session.residents) == 2
     assert len(set(held[1:])) == 1
+
+
+def test_what_is_known_of_values_is_remembered_until_they_are_written(backend):
+    rng = np.random.default_rng(5)
+    q, k, v = (rng.standard_normal((1, 2, 40, 8)).astype(np.float32) for _ in range(3))
+    q *= 20
+    given = {"tolerance": 0.2, "tiling": aat.tiling.Fixed(), "return_info": True}
+    on_device = moved((q, k, v), backend)
+    expected, info = aat.attention(q, k, v, backend=backend, **given)
+    for downloads in (None, 3, 3):      # counts and shares of rows, not q, k and v
+        with Crossed() as crossed:
+            found, again = aat.attention(*on_device, **given)
+        assert downloads is None or crossed.downloads < downloads
+        np.testing.assert_array_equal(again.error_bound, info.error_bound)
+        np.testing.assert_array_equal(found.numpy(), expected)
+    values, grown = aat.empty(v.shape, "f32", backend), moved([10 * v], backend)[0]
+    bounds = []
+    for source in (on_device[2], grown):
+        aat.attention(*on_device[:2], source, out=values)
+        bounds.append(aat.attention(*on_device[:2], values, **given)[1].error_bound)
+    assert (bounds[0] > 0).any()
+    np.testing.assert_allclose(bounds[1], 10 * bounds[0], rtol=1e-5)
