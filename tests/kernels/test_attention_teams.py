@@ -22,7 +22,8 @@ def form(team, pairs, d, dv, vectors=2):
 
 
 @pytest.mark.parametrize("backend", ["vulkan"], indirect=True)
-@pytest.mark.parametrize(("name", "team", "pairs"), [*(("everything", *form) for form in FORMS), ("poison-masked", 4, True)])
+@pytest.mark.parametrize(("name", "team", "pairs"), [*(("everything", *form) for form in FORMS),
+                                                     ("poison-masked", 4, True)])
 def test_every_form_is_right(name, team, pairs, backend):
     case = by_name(name)
     verdict = pipeline.check(case, backend, tiling=form(team, pairs, case.D, case.Dv or case.D))
