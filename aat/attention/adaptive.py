@@ -77,7 +77,7 @@ class _Job:
         if self.config is not None:
             return self.config
         return TileConfig.adaptive(session.lane_width, problem.D, problem.Dv, self.strategy.tile_size(session.backend),
-                                   session.limits.shared_bytes, problem.Lq)
+                                   session.limits.shared_bytes, problem.Lq, session.limits.pairs)
 
     def _plan(self, config):
         """The strategy's TilePlan, and the means of the tiles if it replaces some. None: every visible tile is visited,

@@ -35,7 +35,8 @@ def choose(problem, session, config=None, tune=True):
     """
     width, shared = session.lane_width, session.limits.shared_bytes
     chosen = config or policy.tuned(bucket(problem), session, problem if tune else None)[0]
-    chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq, problem.group)
+    chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq, problem.group,
+                                           session.limits.pairs)
     chosen = chosen if config else tasks.in_parts(chosen, problem)
     reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv, **session.limits.of_tiles())
     if reasons:
