@@ -181,7 +181,8 @@ def _launch(problem, session, tiling, counted):
     if reasons:
         raise BackendError(session.backend, reasons)
     limit = min(INDEX_LIMIT, session.limits.max_index)
-    return run_in_parts(problem, lambda part: mechanism.run(part, session, tiling, counted=counted), limit)
+    more = {} if isinstance(problem.q, np.ndarray) else {"counted": counted}  # a host array is waited for anyway
+    return run_in_parts(problem, lambda part: mechanism.run(part, session, tiling, **more), limit)
 
 
 def obstacles(problem, tiling, backend, limits):

@@ -97,7 +97,7 @@ class TileConfig:
         width = max(d, dv)
         if width > 256:
             tile = max(1, min(16, shared_bytes // (4 * (d + dv))))
-            return cls(1, 1, min(tile, 4), tile - tile % min(tile, 4), tile - tile % min(tile, 4), 8, 64)
+            return cls(1, 1, min(tile, 4), tile - tile % min(tile, 4), tile - tile % min(tile, 4), min(8, dv), 64)
         # Registers hold lane_vectors (d + dv) / team numbers a thread; unrolled code grows with them times the keys.
         pairs = pairs and d % 2 == dv % 2 == 0
         teams = [n for n in (1, 2, 4, 8) if d % (n * (1 + pairs)) == dv % (n * (1 + pairs)) == 0]
@@ -107,6 +107,9 @@ class TileConfig:
         tile = 32
         while tile > usual.keys_per_block and usual.shared_bytes(d, dv, tile) > min(shared_bytes, GPU_SHARED):
             tile //= 2
+        while tile > 1 and usual.shared_bytes(d, dv, tile) > shared_bytes > 0:  # 16 KB, the least there is
+            tile //= 2
+            usual = replace(usual, keys_per_block=tile)
         return replace(usual, keys_per_group=usual.keys_per_block, keys_per_tile=tile)
 
     def shared_bytes(self, d, dv, tile=None):
@@ -119,18 +122,22 @@ class TileConfig:
         """The measured default where tiles of `block` keys may be left out: as `default`, and a group is a tile.
 
         Query tiles of 64 rows keep step with tiles of 64 keys; with 16 sums 4 x 4 is as fast as 4 x 6 and 3 x 8
-        within 3 % (2026-11, AVX-512 server).
+        within 3 % (2026-11, AVX-512 server). Tiles that a GPU's shared memory does not hold are halved until it does.
         """
         usual = cls.default(lane_width, d, dv, shared_bytes, queries, pairs=pairs)
         step = next(n for n in (4, 2, 1) if block % n == 0)
         if lane_width > 1:
             step = 8 if usual.lane_vectors < 4 and block % 8 == 0 and usual.keys_per_block >= 8 else step
             return replace(usual, keys_per_block=step, keys_per_group=block, keys_per_tile=block)
-        if usual.registers:
-            step = next(n for n in (8, 4, 2, 1) if block % n == 0 and n <= usual.keys_per_block)
+        steps = [n for n in (8, 4, 2, 1) if n <= (usual.keys_per_block if usual.registers else 4)]
         vectors = min(2, usual.lane_vectors) if usual.team > 1 else 1
-        return replace(usual, lane_vectors=vectors, keys_per_block=step, keys_per_group=step, keys_per_tile=block,
-                       threads=min(128, 64 * usual.team // vectors))
+        usual = replace(usual, lane_vectors=vectors, threads=min(128, 64 * usual.team // vectors))
+        while True:
+            step = next(n for n in steps if block % n == 0)
+            found = replace(usual, keys_per_block=step, keys_per_group=step, keys_per_tile=block)
+            if not shared_bytes or block % 2 or found.shared_bytes(d, dv) <= shared_bytes:
+                return found
+            block //= 2
 
     @classmethod
     def decode(cls, lane_width, rows, keys, key_bytes=0):
