@@ -326,7 +326,7 @@ def test_other_cuda_arrays_need_pytorch_and_say_so(monkeypatch):
             return (2, 0)
 
     monkeypatch.setattr(foreign.importlib.util, "find_spec", lambda name: None)
-    told = r"got (Interface|Pack) on a CUDA device, which is read through PyTorch, and that is not installed; copy it to"
+    told = r"got (Interface|Pack) on a CUDA device, which is read through PyTorch, and that is not installed; copy"
     for array in (Interface(), Pack()):
         with pytest.raises(TypeError, match=told):
             to_device(array, "cpu")
