@@ -24,6 +24,8 @@ GPU_AXES = {
     "registers": (True, False),
     "columns_per_block": (4, 8, 16, 32),
     "keys_per_group": (4, 8, 16, 32, 64),
+    "team": (1, 2, 4, 8),
+    "pairs": (False, True),
 }
 
 
