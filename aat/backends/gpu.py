@@ -71,15 +71,17 @@ class GpuBackend(Backend):
 
     def upload(self, session, host, argument):
         """Copy by a kernel, which leaves the rest of the block alone; Taichi has read `host` when it is launched."""
-        copy = session.kernel(("copy", host.dtype.str), lambda: device_kernels.copy(host.dtype))
-        with session.launching():
-            copy(host, argument, host.size)
+        self.copy(session, host, argument, host.size, host.dtype)
 
     def download(self, session, argument, host):
         """Copy by a kernel, which reads no more than `host` holds; Taichi waits for what it writes to the host."""
-        copy = session.kernel(("copy", host.dtype.str), lambda: device_kernels.copy(host.dtype))
+        self.copy(session, argument, host, host.size, host.dtype)
+
+    def copy(self, session, source, target, n, dtype):
+        """Copy n numbers of a stored type by a kernel, between arguments, host arrays and tensors of a CUDA device."""
+        copy = session.kernel(("copy", dtype.str), lambda: device_kernels.copy(dtype))
         with session.launching():
-            copy(argument, host, host.size)
+            copy(source, target, n)
 
     def fill(self, session, argument, value):
         """Set every element of the block by a kernel."""

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from aat.backends import foreign
 from aat.backends.dtypes import INT32_MAX, LOGICAL, logical_name, numpy_dtype
 from aat.errors import BackendError, type_error, value_error
 
@@ -286,35 +287,6 @@ class DeviceArray:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, backend={self.backend!r}{gone})"
 
 
-def _host_array(x):
-    """(array, logical type) of anything on the host that `to_device` takes; zero-copy."""
-    if type(x).__module__.split(".")[0] == "torch":
-        x = x.detach()
-        if str(x.dtype) == "torch.bfloat16":
-            import torch
-
-            return x.view(torch.uint16).numpy(), "bf16"
-        return _host_array(x.numpy())
-    if not isinstance(x, (np.ndarray, np.generic)) and hasattr(x, "__dlpack__"):
-        x = np.from_dlpack(x)
-    if not isinstance(x, (np.ndarray, np.generic)):
-        raise type_error(
-            "x",
-            "a NumPy array, a PyTorch CPU tensor or an object with __dlpack__",
-            type(x).__name__,
-            "convert it with numpy.asarray",
-        )
-    name = logical_name(x.dtype)
-    if name not in LOGICAL or not x.dtype.isnative:
-        raise type_error(
-            "x",
-            f"dtype {', '.join(LOGICAL)} in native byte order",
-            f"dtype {x.dtype}",
-            "convert it with x.astype",
-        )
-    return np.asarray(x), name
-
-
 def empty(shape, dtype=np.float32, backend="auto"):
     """An array with undefined values on a backend: aat.empty(shape, dtype, backend="auto") -> DeviceArray.
 
@@ -353,8 +325,9 @@ def to_device(x, backend="auto"):
     Parameters
     ----------
     x : array of any shape and strides, dtype f16, bf16, f32, f64, bool or int32
-        NumPy, a PyTorch CPU tensor, anything with `__dlpack__` on the CPU, or a DeviceArray (returned as it
-        is if it already lives on that backend, else moved through the host).
+        NumPy, a PyTorch tensor, anything with `__dlpack__`, or a DeviceArray (returned as it is if it already lives
+        on that backend, else moved through the host). CUDA tensors, and with PyTorch whatever has DLPack or the CUDA
+        array interface, are copied on the device for "cuda" and through the host for any other backend.
     backend : str
         "auto", "cpu", "vulkan" or "cuda".
 
@@ -375,7 +348,11 @@ def to_device(x, backend="auto"):
                 return x
             values, name = x.numpy(), x.dtype
         else:
-            values, name = _host_array(x)
+            if foreign.on_cuda(x):
+                check_elements("x", math.prod(x.shape))
+                with use(resolve(backend)[0]) as session:
+                    return foreign.put_cuda(x, session)
+            values, name = foreign.host_array(x)
         check_elements("x", values.size)
         with use(resolve(backend)[0]) as session:
             return session.put(values, name)

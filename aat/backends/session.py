@@ -99,18 +99,8 @@ class Session:
         Tests set it: `empty` then fills floats with NaN and integers with -1.
     """
 
-    def __init__(
-        self,
-        implementation,
-        program,
-        device,
-        limits,
-        *,
-        threads=1,
-        lane_width=1,
-        intrinsics=False,
-        idle_bytes=64 << 20,
-    ):
+    def __init__(self, implementation, program, device, limits, *, threads=1, lane_width=1, intrinsics=False,
+                 idle_bytes=64 << 20):
         self._implementation = implementation
         self._program = program
         self._kernels = {}
@@ -272,6 +262,21 @@ class Session:
         # Taichi keeps what a pending launch uses when its array is dropped, and then for good.
         if not self._implementation.zero_copy:
             self.sync()
+
+    def storage(self, logical):
+        """The np.dtype in which arrays of a logical type are kept; BackendError for one that is not."""
+        return self._implementation.storage(logical)
+
+    def put_from_device(self, source, shape, logical):
+        """A DeviceArray with a copy of `source`, a flat array of another library, in the storage type, which a kernel
+        reads where it is."""
+        self.check()
+        argument = self._take(math.prod(shape), self.storage(logical))
+        if math.prod(shape):
+            with self._reported():
+                self._implementation.copy(self, source, argument, math.prod(shape), self.storage(logical))
+                self._program.sync()  # the other library may free it
+        return self.adopt(argument, shape, logical)
 
     def _take(self, n, storage):
         argument = self.arena.take(n, storage)

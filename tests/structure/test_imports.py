@@ -55,7 +55,7 @@ OUTSIDE = {
     "numba": ("aat.kernels.reference", "aat.backends.probe_child"),  # the probe tries the import
     "ml_dtypes": ("aat.arrays", "aat.backends", "aat.validation"),
     # to_device takes tensors
-    "torch": ("aat.integrations", "aat.backends.memory", "aat.validation.peers", "aat.validation.cuda_peer"),
+    "torch": ("aat.integrations", "aat.backends.foreign", "aat.validation.peers", "aat.validation.cuda_peer"),
     "onnx": ("aat.validation.peers",),
     "onnxruntime": ("aat.validation.peers",),
     "openvino": ("aat.validation.peers",),
