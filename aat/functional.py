@@ -172,6 +172,8 @@ def adaptive(problem, tiling):
 
 
 def _launch(problem, session, tiling):
+    from aat.tiling.strategies.base import TilingStrategy
+
     if adaptive(problem, tiling):
         from aat.attention.adaptive import run
     else:
@@ -181,7 +183,8 @@ def _launch(problem, session, tiling):
     if reasons:
         raise BackendError(session.backend, reasons)
     limit = min(INDEX_LIMIT, session.limits.max_index)
-    return run_in_parts(problem, lambda part: run(part, session, tiling), limit)
+    strategy = tiling if isinstance(tiling, TilingStrategy) else None
+    return run_in_parts(problem, lambda part, own=tiling: run(part, session, own), limit, strategy)
 
 
 def obstacles(problem, tiling, backend, limits):

@@ -10,6 +10,7 @@ import numpy as np
 
 from aat.attention import dot, request
 from aat.attention.allowance import Allowance, Tiles
+from aat.attention.positions import sees_nothing
 from aat.attention.split import part_of
 from aat.attention.values import Values, finite_heads
 from aat.tiling import bounds
@@ -134,7 +135,20 @@ class _Job:
         with np.errstate(invalid="ignore"):
             # values that are all the same lose nothing
             bound = np.where((shares > 0) & ~(spread == 0), shares * spread * self.room + 1e-37, 0.0)
-        return np.where(np.isfinite(self.values.largest)[..., None], bound, np.inf).astype(np.float32)
+        bound = np.where(np.isfinite(self.values.largest)[..., None], bound, np.inf).astype(np.float32)
+        self._limit(bound, spread)
+        return bound
+
+    def _limit(self, bound, spread):
+        """Where a row kept next to nothing of its mass, say what still holds: the results of finite scores lie within
+        the range of the values, and those of rows that computed nothing are 0, as are those of rows that see nothing.
+        """
+        lost = np.isinf(bound) & self.values.tame[..., None]
+        if not lost.any():
+            return
+        most = np.maximum(spread, self.values.largest[..., None]) * self.room
+        blind = sees_nothing(self.problem, *np.nonzero(lost))
+        bound[lost] = np.where(blind, 0, np.broadcast_to(most, bound.shape)[lost])
 
     def _redo(self, result):
         """Compute heads densely whose bound exceeds the tolerance; count their rows."""
