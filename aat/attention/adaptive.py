@@ -12,6 +12,7 @@ from aat.attention import dot, request
 from aat.attention.allowance import Allowance, Tiles
 from aat.attention.positions import sees_nothing
 from aat.attention.split import part_of
+from aat.attention.tile_map import of_run
 from aat.attention.values import Values, finite_heads
 from aat.tiling import bounds
 from aat.tiling.base import TileConfig
@@ -31,14 +32,32 @@ def run(problem, session, tiling=None):
     return _Job(problem, session, tiling).run()
 
 
+def run_and_map(problem, session, tiling=None):
+    """(Result, TileMap) of `run`; the TileMap is None where nothing may be left out."""
+    job = _Job(problem, session, tiling, trace=True)
+    return job.run(), job.map
+
+
+def facts(problem, session, tiling=None):
+    """What `run` would do, as a dict of facts for people; nothing is run."""
+    job = _Job(problem, session, tiling)
+    config = job._tiles_of()
+    who = repr(job.strategy) if job.config is None else "the gate after QK alone"
+    if job.auto:
+        who += f" where a sample of the queries can leave out {WIN:.0%} of its tiles, else nothing is left out"
+    return {"kernel": "kernels/attention_forward.py", "tiles": str(config), "tiling": who}
+
+
 class _Job:
     """One call."""
 
-    def __init__(self, problem, session, tiling):
+    map = None              # the TileMap of a traced run
+
+    def __init__(self, problem, session, tiling, trace=False):
         from aat.tiling.strategies.certified import Certified
         from aat.tiling.strategies.fixed import Fixed
 
-        self.problem, self.session, self.auto = problem, session, tiling is None
+        self.problem, self.session, self.auto, self.trace = problem, session, tiling is None, trace
         self.config = tiling if isinstance(tiling, TileConfig) else None
         self.strategy = tiling
         if self.auto or self.config is not None:
@@ -61,7 +80,10 @@ class _Job:
         plan, means = self._plan(config)
         if means is not None and self.session.backend == "cpu":
             config = replace(config, packed=True)       # means are put where tiles are copied to
-        result = dot.run(self.problem, self.session, config, self._allowance(plan, means))
+        allowance = replace(self._allowance(plan, means), trace=self.trace)
+        result = dot.run(self.problem, self.session, config, allowance)
+        if self.trace:
+            self.map = of_run(self.problem, result.config, result.trace, plan, repr(self.strategy))
         return self._certified(result, plan)
 
     def _dense(self, why):

@@ -162,7 +162,7 @@ class Result:
     out (B, Hq, Lq, Dv): problem.out if that was given; lse (B, Hq, Lq) or None; counts: "visited", "full" and
     "total" tiles and "pairs", the (row, key) pairs within bounds; config: the TileConfig that was used.
     shares (B, Hq, Lq): with a tolerance, the share of a row's mass that may be missing; bound: the error that it makes
-    possible; tiling: who decided.
+    possible; tiling: who decided. trace: of a traced launch, what it did with each group (allowance.traced).
     """
 
     out: Any
@@ -173,3 +173,4 @@ class Result:
     shares: Any = None
     bound: Any = None
     tiling: str = ""
+    trace: Any = None

@@ -51,7 +51,9 @@ class Meta(IntEnum):
     MEANS = 79         # tiles of a head in `means`, then where mean values and ln of the counts start
     MEAN_VALUES = 80
     MEAN_SIZES = 81
-    BATCH = 82
+    TRACE = 82         # where in `tiles` a traced launch says what became of the GROUPS groups of each query tile
+    GROUPS = 83
+    BATCH = 84
 
 
 PROGRAM = 16           # a cache line
@@ -80,6 +82,7 @@ class Spec:
     gate: groups that weigh little enough are left out once their scores are known (parts/gate.py).
     listed: a list says which tiles a query tile visits, and in which order.
     mixed: the list goes on with tiles whose mean stands in for them.
+    traced: what became of each group of each query tile is added up behind the lists (COMPUTED, LEFT of parts/gate.py).
     """
 
     d: int
@@ -96,6 +99,7 @@ class Spec:
     gate: bool = False
     listed: bool = False
     mixed: bool = False
+    traced: bool = False
 
 
 def scratch_lanes(config, spec):
