@@ -204,10 +204,12 @@ def obstacles(problem, tiling, backend, limits):
 
 def account(problem, result, backend, reason, device, parts, seconds):
     """The Info of a call."""
-    tiles = {name: count for name, count in result.counts.items() if name not in ("pairs", "multiply_adds")}
+    tiles = {name: count for name, count in result.counts.items()
+             if name not in ("pairs", "multiply_adds", "multiply_adds_exact")}
     pairs = result.counts.get("pairs", 0)
+    done = result.counts.get("multiply_adds", pairs * (problem.D + problem.Dv))
     return Info(backend=backend, config=result.config, seconds=seconds,
-                multiply_adds=result.counts.get("multiply_adds", pairs * (problem.D + problem.Dv)),
+                multiply_adds=done, multiply_adds_exact=result.counts.get("multiply_adds_exact", done),
                 multiply_adds_dense=problem.multiply_adds_dense, tiles=tiles, device=device,
                 kernel=result.kernel, reason=reason, parts=parts, error_bound=_error_bound(problem, result),
                 tiling=result.tiling)

@@ -91,7 +91,7 @@ class _Job:
         bound = np.where(finite_heads(self.problem), 0.0, np.inf).astype(np.float32)
         result.bound = np.repeat(bound[..., None], self.problem.Lq, 2)
         result.tiling = f"dense: {why}"
-        result.counts |= dict.fromkeys(LEFT_OUT, 0)
+        result.counts |= dict.fromkeys(LEFT_OUT, 0) | {"multiply_adds_exact": result.counts["multiply_adds"]}
         return result
 
     def _tiles_of(self):
@@ -134,6 +134,7 @@ class _Job:
         counts |= dict(zip(LEFT_OUT, (dense - visited - replaced, after, replaced, 0), strict=True))
         pairs = result.config.keys_per_group * result.config.rows_per_program(self.problem.dtype)
         counts["multiply_adds"] -= after * pairs * self.problem.Dv
+        counts["multiply_adds_exact"] = dense * pairs * (self.problem.D + self.problem.Dv)
         result.tiling = repr(self.strategy) if plan is not None else "the gate after QK alone"
         if self.strategy.keeps_tolerance:
             self._redo(result)

@@ -111,27 +111,30 @@ def pairs_in_bounds(problem):
     return problem.Hq * int(np.maximum(np.broadcast_to(end - begin, p.shape), 0).sum())
 
 
-def sees_nothing(problem, batch, head, row):
-    """Whether rows of a Problem, three index arrays of one length, see no key by position, length, mask and bias."""
-    blind = np.zeros(len(row), bool)
+def visible(problem, batch, head, row):
+    """bool (n, Lk): the keys that rows of a Problem, index arrays (n,), see by position, length, mask and bias."""
+    b, h, i = (x[:, None] for x in (batch, head, row))
     keys = np.arange(problem.Lk)
     lens = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+    p = problem.q_offset.astype(np.int64)[b] + i
+    seen = keys < lens[b]
+    if problem.left is not None:
+        seen &= keys >= p - problem.left
+    if problem.right is not None:
+        seen &= keys <= p + problem.right
+    for x in (problem.mask, problem.bias):
+        if x is not None:
+            at = tuple(n if size > 1 else 0 * n for n, size in zip((b, h, i, keys), x.shape, strict=True))
+            seen &= x[at] if x is problem.mask else widen(x[at]) != -np.inf
+    return seen
+
+
+def sees_nothing(problem, batch, head, row):
+    """Whether rows of a Problem, three index arrays (n,), see no key."""
     step = max(1, LOOK // max(problem.Lk, 1))
-    for first in range(0, len(row), step):
-        b, h, i = (x[first:first + step, None] for x in (batch, head, row))
-        p = problem.q_offset.astype(np.int64)[b] + i
-        seen = keys < lens[b]
-        if problem.left is not None:
-            seen &= keys >= p - problem.left
-        if problem.right is not None:
-            seen &= keys <= p + problem.right
-        for x in (problem.mask, problem.bias):
-            if x is not None:
-                at = tuple(n if size > 1 else 0 * n for n, size in zip((b, h, i, keys), x.shape, strict=True))
-                part = x[at]
-                seen &= part if x is problem.mask else widen(part) != -np.inf
-        blind[first:first + step] = ~seen.any(1)
-    return blind
+    parts = [visible(problem, *(x[first:first + step] for x in (batch, head, row))).any(1)
+             for first in range(0, len(row), step)]
+    return ~np.concatenate(parts) if parts else np.zeros(0, bool)
 
 
 def _given(q_offset, batch):
