@@ -23,6 +23,7 @@ _LAZY = {
     "KVCache": "aat.attention.cache",
     "KeySummary": "aat.tiling.summary",
     "TileConfig": "aat.tiling.base",
+    "empty": "aat.backends.memory",
     "explain": "aat.explanation",
     "get_num_threads": "aat.backends.cpu",
     "linear": "aat.operations.linear",
@@ -32,6 +33,7 @@ _LAZY = {
     "set_num_threads": "aat.backends.cpu",
     "set_tuning": "aat.tiling.policy",
     "supports": "aat.explanation",
+    "sync": "aat.backends.memory",
     "to_device": "aat.backends.memory",
 }
 

@@ -24,12 +24,12 @@ SLACK = 1 + 1e-3       # of the tolerance that no plan gets: its sums are rounde
 LEFT_OUT = ("skipped_before", "skipped_after", "replaced", "redone")
 
 
-def run(problem, session, tiling=None):
+def run(problem, session, tiling=None, counted=True):
     """The Result of a Problem with a tolerance > 0; its `bound` (B, Hq, Lq) is the certificate of each row.
 
-    tiling: None ("auto"), a TilingStrategy or a TileConfig.
+    tiling: None ("auto"), a TilingStrategy or a TileConfig. counted: as `aat.attention.dot.run`.
     """
-    return _Job(problem, session, tiling).run()
+    return _Job(problem, session, tiling, counted).run()
 
 
 def run_and_map(problem, session, tiling=None):
@@ -53,11 +53,12 @@ class _Job:
 
     map = None              # the TileMap of a traced run
 
-    def __init__(self, problem, session, tiling, trace=False):
+    def __init__(self, problem, session, tiling, counted=True, trace=False):
         from aat.tiling.strategies.certified import Certified
         from aat.tiling.strategies.fixed import Fixed
 
-        self.problem, self.session, self.auto, self.trace = problem, session, tiling is None, trace
+        self.problem, self.session, self.auto = problem, session, tiling is None
+        self.counted, self.trace = counted, trace
         self.config = tiling if isinstance(tiling, TileConfig) else None
         self.strategy = tiling
         if self.auto or self.config is not None:
@@ -87,11 +88,11 @@ class _Job:
         return self._certified(result, plan)
 
     def _dense(self, why):
-        result = dot.run(self.problem, self.session, self.config)
+        result = dot.run(self.problem, self.session, self.config, counted=self.counted)
         bound = np.where(finite_heads(self.problem), 0.0, np.inf).astype(np.float32)
         result.bound = np.repeat(bound[..., None], self.problem.Lq, 2)
         result.tiling = f"dense: {why}"
-        result.counts |= dict.fromkeys(LEFT_OUT, 0) | {"multiply_adds_exact": result.counts["multiply_adds"]}
+        result.counts |= dict.fromkeys(LEFT_OUT, 0)
         return result
 
     def _tiles_of(self):
@@ -100,7 +101,7 @@ class _Job:
         if self.config is not None:
             return self.config
         return TileConfig.adaptive(session.lane_width, problem.D, problem.Dv, self.strategy.tile_size(session.backend),
-                                   session.limits.shared_bytes, problem.Lq)
+                                   session.limits.shared_bytes, problem.Lq, session.limits.pairs)
 
     def _plan(self, config):
         """The strategy's TilePlan, and the means of the tiles if it replaces some. None: every visible tile is visited,

@@ -70,18 +70,16 @@ class GpuBackend(Backend):
         return dtype
 
     def upload(self, session, host, argument):
-        """Copy by a kernel, which leaves the rest of the block alone."""
+        """Copy by a kernel, which leaves the rest of the block alone; Taichi has read `host` when it is launched."""
         copy = session.kernel(("copy", host.dtype.str), lambda: device_kernels.copy(host.dtype))
         with session.launching():
             copy(host, argument, host.size)
-        session.sync()
 
     def download(self, session, argument, host):
-        """Copy by a kernel, which reads no more than `host` holds."""
+        """Copy by a kernel, which reads no more than `host` holds; Taichi waits for what it writes to the host."""
         copy = session.kernel(("copy", host.dtype.str), lambda: device_kernels.copy(host.dtype))
         with session.launching():
             copy(argument, host, host.size)
-        session.sync()
 
     def fill(self, session, argument, value):
         """Set every element of the block by a kernel."""

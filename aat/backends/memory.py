@@ -35,9 +35,12 @@ class Arena:
     ----------
     in_use_bytes, idle_bytes, peak_bytes : int
         Blocks that are out, blocks that wait for reuse, and the most that both ever were.
+    allocations : int
+        Blocks that the device was asked for.
     """
 
-    def __init__(self, backend, limits, idle_limit):
+    def __init__(self, backend, limits, idle_limit, before_free=lambda: None):
+        self._before_free = before_free
         self._backend = backend
         self._limits = limits
         self._idle_limit = idle_limit
@@ -50,6 +53,7 @@ class Arena:
         self.in_use_bytes = 0
         self.idle_bytes = 0
         self.peak_bytes = 0
+        self.allocations = 0
 
     @staticmethod
     def size_class(nbytes):
@@ -71,6 +75,7 @@ class Arena:
         if block is None:
             self._make_room(n * dtype.itemsize, size)
             block = self._backend.allocate(size, dtype)
+            self.allocations += 1
         argument = self._backend.argument(block, n, dtype)
         self._serial += 1
         self._out[id(argument)] = (size, kind, block, argument, self._serial)
@@ -106,6 +111,8 @@ class Arena:
     def trim(self):
         """Free the blocks that wait for reuse."""
         self._collect()
+        if self._idle:
+            self._before_free()
         self._idle.clear()
         self.idle_bytes = 0
 
@@ -122,6 +129,8 @@ class Arena:
         self._serial += 1
         self._idle[self._serial] = (size, kind, block)
         self.idle_bytes += size
+        if self.idle_bytes > self._idle_limit:
+            self._before_free()
         while self.idle_bytes > self._idle_limit:
             _, (dropped, _, _) = self._idle.popitem(last=False)
             self.idle_bytes -= dropped
@@ -163,10 +172,11 @@ class Arena:
 class _Owner:
     """Shared by a DeviceArray and its reshapes; the last one gives the argument back to the arena."""
 
-    __slots__ = ("session", "ticket")
+    __slots__ = ("facts", "session", "ticket")
 
     def __init__(self, session, argument):
         self.session = session
+        self.facts = {}
         self.ticket = session.arena.ticket(argument)
 
     def __del__(self):
@@ -234,12 +244,37 @@ class DeviceArray:
             out = np.empty(self.shape, numpy_dtype(self.dtype))
             return self.session.read(self.argument, self.size, out, logical=self.dtype)
 
+    def __array__(self, dtype=None, copy=None):
+        """As `numpy()`, for np.asarray; always a copy."""
+        if copy is False:
+            raise ValueError("a DeviceArray is not in host memory: np.asarray(x, copy=False) cannot be done; leave "
+                             "copy away")
+        values = self.numpy()
+        return values if dtype is None else values.astype(dtype, copy=False)
+
     def reshape(self, *shape):
         """The same memory under another shape of the same size (no -1)."""
         shape = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
         if math.prod(shape) != self.size:
             raise value_error("shape", f"{self.size} elements in all", str(shape))
         return DeviceArray(None, self._owner, shape, self.dtype)
+
+    @property
+    def target(self):
+        """The kernel argument, to be written: what was remembered of the values is forgotten."""
+        self._owner.facts.clear()
+        return self.argument
+
+    def remembered(self, key, make):
+        """`make()`, or what it gave for this key the last time, unless the array was written since."""
+        facts = self._owner.facts
+        if key not in facts:
+            facts[key] = make()
+        return facts[key]
+
+    def shares_memory(self, other):
+        """Whether another DeviceArray is the same memory, as a reshape is."""
+        return self._owner is other._owner
 
     def __len__(self):
         if not self.shape:
@@ -278,6 +313,38 @@ def _host_array(x):
             "convert it with x.astype",
         )
     return np.asarray(x), name
+
+
+def empty(shape, dtype=np.float32, backend="auto"):
+    """An array with undefined values on a backend: aat.empty(shape, dtype, backend="auto") -> DeviceArray.
+
+    For `out=` of calls on DeviceArrays. dtype: a NumPy dtype or "f16", "bf16", "f32", "f64", "bool", "i32". Raises
+    TypeError for another dtype, ValueError and BackendError as `to_device`.
+    """
+    from aat.backends.select import lock, resolve, use
+
+    shape = (int(shape),) if np.ndim(shape) == 0 else tuple(map(int, shape))
+    name = dtype if isinstance(dtype, str) and dtype in LOGICAL else logical_name(np.dtype(dtype))
+    if name not in LOGICAL:
+        raise type_error("dtype", ", ".join(LOGICAL), str(dtype))
+    if any(n < 0 for n in shape):
+        raise value_error("shape", "sizes of at least 0", str(shape))
+    with lock(), use(resolve(backend)[0]) as session:
+        return session.blank(shape, name)
+
+
+def sync():
+    """Wait until everything that was launched is finished: calls on DeviceArrays of a GPU return before they are.
+
+    `DeviceArray.numpy()` and np.asarray wait by themselves. Raises BackendError if a launch failed. Nothing to do where
+    no backend is open.
+    """
+    from aat.backends.select import active, lock
+
+    with lock():
+        session = active()
+        if session is not None:
+            session.sync()
 
 
 def to_device(x, backend="auto"):
