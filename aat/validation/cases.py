@@ -225,7 +225,7 @@ def _bench():
 
 
 def _grid():
-    """Prefill over lengths and head sizes: `aat bench --tag grid`."""
+    """Prefill over lengths and head sizes, and long decode: `aat bench --tag grid`."""
     for S in (128, 512, 2048):
         for D in (32, 64, 128, 256):
             yield _case("grid", f"grid-{S}-{D}", S, S, Hq=8, D=D)
@@ -233,6 +233,7 @@ def _grid():
     yield _case("grid", "grid-8192-64", 8192, 8192, Hq=2, D=64)
     yield _case("grid", "grid-8192-64-causal", 8192, 8192, Hq=2, D=64, causal=True)
     yield _case("grid", "grid-16384-64-window", 16384, 16384, Hq=2, D=64, causal=True, window=(256, None))
+    yield _case("grid", "decode-65536-128", 1, 65536, Hq=32, Hk=8, D=128)
 
 
 def _device():
