@@ -280,7 +280,7 @@ def _kernels():
     for dtype in ("f16", "bf16"):
         yield _of("linear", "full", f"{dtype}-narrow", L=13, E=11, F=30, dtype=dtype)
         yield _of("linear", "full", f"{dtype}-deep", L=70, E=600, F=130, dtype=dtype, activation="silu", bias=True)
-    yield _of("linear", "full", "many-rows", B=3, L=1111, E=48, F=96, heads=4, bias=True)
+    yield _of("linear", "full threads", "many-rows", B=3, L=1111, E=48, F=96, heads=4, bias=True)
     yield _of("linear", "full", "many-columns", L=3, E=77, F=3001)
     yield _of("linear", "bench", "2048", L=2048, E=2048, F=2048)
     yield _of("linear", "bench", "qkv-512", B=4, L=512, E=768, F=2304, heads=36, bias=True)
@@ -296,6 +296,7 @@ def _kernels():
         yield _of("rope", "full", f"{name}-far", L=70, D=64, offset=10**9, interleaved=pairs)
         yield _of("rope", "full", f"{name}-wide", B=2, H=4, L=90, D=256, positions="random", interleaved=pairs)
         yield _of("rope", "bench", f"{name}-2048", H=32, L=2048, D=128, interleaved=pairs)
+    yield _of("rope", "full threads", "many-rows", B=2, H=4, L=1111, D=64, positions="batch")
     yield _of("rope", s, "none", L=3, D=5, dims=0)
     yield _of("rope", s, "empty", L=0, D=4)
     yield _of("rope", s, "2d", L=6, D=16, ndim=2, offset=-3)
