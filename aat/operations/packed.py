@@ -11,8 +11,8 @@ ALIGNMENT = 64  # bytes of the widest vector
 class PackedWeights:
     """Weights in the order in which the kernel of `aat.linear` reads them: pass it there as `w`.
 
-    A call that packs w itself reads 16 rows of it side by side, which for few rows of x takes longer than the products. A
-    result has the same bits either way. Costs the memory of w once more, from the first call on a CPU on; elsewhere w
+    A call that packs w itself reads 16 rows of it side by side, which for few rows of x takes longer than the
+    products. A result has the same bits either way. Costs the memory of w once more, from the first call on a CPU on; elsewhere w
     itself is used. w is not copied before that call, and may not change as long as this is used.
 
     Args:
@@ -26,7 +26,8 @@ class PackedWeights:
     def __init__(self, w):
         self.taken = taken("w", w)
         if self.taken.dtype not in ("f32", "f64"):
-            raise type_error("w", "float32 or float64", self.taken.dtype, "pass 16-bit weights to aat.linear as they are")
+            raise type_error("w", "float32 or float64", self.taken.dtype,
+                             "pass 16-bit weights to aat.linear as they are")
         if self.taken.view.ndim != 2:
             raise value_error("w", "shape (F, E)", f"shape {self.taken.view.shape}")
         self._panels = {}
