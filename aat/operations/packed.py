@@ -12,8 +12,8 @@ class PackedWeights:
     """Weights in the order in which the kernel of `aat.linear` reads them: pass it there as `w`.
 
     A call that packs w itself reads 16 rows of it side by side, which for few rows of x takes longer than the
-    products. A result has the same bits either way. Costs the memory of w once more, from the first call on a CPU on; elsewhere w
-    itself is used. w is not copied before that call, and may not change as long as this is used.
+    products. A result has the same bits either way. Costs the memory of w once more, from the first call on a CPU on;
+    elsewhere w itself is used. w is not copied before that call, and may not change as long as this is used.
 
     Args:
         w: array (F, E), float32 or float64, on the host; row f holds the weights of output feature f.
