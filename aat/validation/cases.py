@@ -9,12 +9,13 @@ A Case is a name, sizes, a dtype, options and a recipe for the data; `make(case)
     grid         timed on demand: lengths by head sizes
     device       timed on arrays that stay on a GPU, in the order in which they matter; device-quick: tiny ones
     adversarial  aims at one failure: poison, extremes, empty rows
-    adaptive     data of aat/validation/generators.py, for adaptive tiling
+    adaptive     data of aat/validation/generators.py and captured.py, for adaptive tiling
 
 A KernelCase is a problem of a kernel beside attention (aat/operations): tags small, full and bench.
 """
 from dataclasses import dataclass, field
 
+from aat.validation import captured
 from aat.validation.generators import GENERATORS
 from aat.validation.inputs import make
 
@@ -196,6 +197,8 @@ def _adaptive():
     # the dense kernel's error was 1.45 of its budget, which takes roundings to be independent (CPU, 2026-11)
     for name in (name for name in GENERATORS if name != "g7-tight"):
         yield _case("full adaptive", name, 100, 300, D=32, fill=name)
+    for name in captured.LAYERS:
+        yield _case("full adaptive", name, fill=name, **captured.SIZES)
 
 
 def _bench():
