@@ -98,7 +98,20 @@ class Sorted:
         self._room.append(np.empty((*k.shape[:2], 0), np.int32))
         self.length, self.sealed = 0, [0]      # where pieces end
 
-    k, v, order = (property(lambda self, n=n: self._room[n][:, :, :self.length]) for n in range(3))
+    @property
+    def k(self):
+        """Keys in their order: a view."""
+        return self._room[0][:, :, :self.length]
+
+    @property
+    def v(self):
+        """Their values: a view."""
+        return self._room[1][:, :, :self.length]
+
+    @property
+    def order(self):
+        """Where they came from: a view."""
+        return self._room[2][:, :, :self.length]
 
     def add(self, k, v):
         """Put keys and values behind the others."""
@@ -112,7 +125,7 @@ class Sorted:
         self.order[:, :, first:] = np.arange(first, self.length)
 
     def seal(self, lens, least):
-        """Sort what is not sealed, by whole tiles, where it is at least `least` keys; the first row that moved, or None.
+        """Sort what is not sealed, by whole tiles, from `least` keys on; the first row that moved, or None.
 
         lens (B,): keys that exist.
         """
