@@ -24,6 +24,7 @@ _LAZY = {
     "KeySummary": "aat.tiling.summary",
     "PackedWeights": "aat.operations.packed",
     "TileConfig": "aat.tiling.base",
+    "empty": "aat.backends.memory",
     "explain": "aat.explanation",
     "get_num_threads": "aat.backends.cpu",
     "linear": "aat.operations.linear",
@@ -33,6 +34,7 @@ _LAZY = {
     "set_num_threads": "aat.backends.cpu",
     "set_tuning": "aat.tiling.policy",
     "supports": "aat.explanation",
+    "sync": "aat.backends.memory",
     "to_device": "aat.backends.memory",
 }
 
