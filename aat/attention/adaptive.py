@@ -64,6 +64,9 @@ class _Job:
         if self.auto or self.config is not None:
             # Plans are made on the host: on a GPU they take longer than what they save (2026-11, H100).
             self.strategy = Certified() if session.backend == "cpu" else Fixed()
+        summary = getattr(self.strategy, "summary", None)
+        if summary is not None and summary.sorted is not None:
+            self.problem = problem = request.in_order(problem, summary)
         self.shape = (problem.B, problem.Hq, problem.Lq)
         # l is a sum of as many terms as there are groups and keys of a group, each rounded once
         self.room = 1 + bounds.PLENTY + 2.0**-22 * (problem.Lk // 16 + 256)
