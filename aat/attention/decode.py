@@ -32,7 +32,9 @@ def suits(problem, session, config):
 def choose(problem, session, config=None, pages=None):
     """The TileConfig of a launch; BackendError, with every reason, if the device cannot hold it."""
     key_bytes = KEY_BYTES[problem.dtype if pages is None else pages.dtype]
-    chosen = config or TileConfig.decode(session.lane_width, problem.group * problem.Lq, problem.Lk, key_bytes)
+    page_size = 0 if pages is None else pages.page_size
+    chosen = config or TileConfig.decode(session.lane_width, problem.group * problem.Lq, problem.Lk, key_bytes,
+                                         page_size)
     reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv)
     if reasons:
         raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])

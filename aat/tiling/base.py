@@ -140,17 +140,18 @@ class TileConfig:
             block //= 2
 
     @classmethod
-    def decode(cls, lane_width, rows, keys, key_bytes=0):
+    def decode(cls, lane_width, rows, keys, key_bytes=0, page_size=0):
         """The measured default for `rows` rows that share a KV head (docs/kernels/attention_decode.md).
 
         key_bytes: of one number of a key. One block of rows over f32 keys that no cache holds waits for memory, which
-        wants short groups; otherwise arithmetic counts, which wants longer ones.
+        wants short groups; otherwise arithmetic counts, which wants longer ones. A group lies in one page,
+        of `page_size` keys, where it can: its place is then looked up once.
         """
         block = next(n for n in (1, 2, 4) if n >= min(rows, 4, lane_width))
         columns = {1: 8, 2: 8, 4: 4}[block] * lane_width
         tile = 256 if keys <= 2048 else 512 if keys <= 8192 else 1024
         short = key_bytes == 4 and keys > 4096 and rows <= block and lane_width >= 4 * block
-        group = lane_width // block if short else 16
+        group = lane_width // block if short else 32 if key_bytes == 1 and keys > 1024 and page_size % 32 == 0 else 16
         return cls(lane_width, block, lane_width // block, group, tile, columns, columns=True)
 
     def in_parts(self, tasks, rows, keys, columns):
