@@ -56,6 +56,7 @@ class Meta(IntEnum):
 
 
 PROGRAM = 16           # a cache line
+GRID_THREADS = 65536   # of a launch on Vulkan, each of which takes every so many-th step of the loop (Taichi 1.7.4)
 QUERY_BYTES = 32 << 10 # of queries that are used at once: two thirds of a common first-level cache
 
 
@@ -131,8 +132,12 @@ class Task(Traced):
             task = local(task % part_tasks)
         # The last rows come first: with causal they are the heaviest, and light tasks at the end balance the threads.
         turn = local(tiles - 1 - task % tiles)
-        first = local(turn * span)
         self.bh = local(task // tiles)
+        if not L.serial:
+            # A group of a GPU gets every so many-th task: after a heavy one a light one, head by head.
+            odd = local(self.bh * tiles // (GRID_THREADS // config.threads) % 2)
+            turn = local(ti.select(odd == 1, tiles - 1 - turn, turn))
+        first = local(turn * span)
         self.b, self.h = local(self.bh // fact(Meta.HEADS)), local(self.bh % fact(Meta.HEADS))
         self.kh = self.h if spec.grouped else local(self.h // fact(Meta.GROUP))
         self.number = local(self.bh * tiles + turn)           # of the query tile
