@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import taichi as ti
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Registers, Traced, assign, element, inline, local
-from aat.kernels.parts.teams import Teams
+from aat.kernels.parts.teams import Teams, balanced
 
 FAR = 2**30            # a window side that is open; positions stay below it, so sums fit in an int32
 
@@ -56,7 +56,6 @@ class Meta(IntEnum):
 
 
 PROGRAM = 16           # a cache line
-GRID_THREADS = 65536   # of a launch on Vulkan, each of which takes every so many-th step of the loop (Taichi 1.7.4)
 QUERY_BYTES = 32 << 10 # of queries that are used at once: two thirds of a common first-level cache
 
 
@@ -131,12 +130,8 @@ class Task(Traced):
             part, heads = local(task // part_tasks), local(part_tasks // tiles)
             task = local(task % part_tasks)
         # The last rows come first: with causal they are the heaviest, and light tasks at the end balance the threads.
-        turn = local(tiles - 1 - task % tiles)
         self.bh = local(task // tiles)
-        if not L.serial:
-            # A group of a GPU gets every so many-th task: after a heavy one a light one, head by head.
-            odd = local(self.bh * tiles // (GRID_THREADS // config.threads) % 2)
-            turn = local(ti.select(odd == 1, tiles - 1 - turn, turn))
+        turn = balanced(L, local(tiles - 1 - task % tiles), self.bh, tiles, config.threads)
         first = local(turn * span)
         self.b, self.h = local(self.bh // fact(Meta.HEADS)), local(self.bh % fact(Meta.HEADS))
         self.kh = self.h if spec.grouped else local(self.h // fact(Meta.GROUP))

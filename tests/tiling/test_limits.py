@@ -79,7 +79,7 @@ def test_a_tile_that_does_not_fit_is_halved_and_the_law_holds(backend, monkeypat
 @pytest.mark.vulkan
 @pytest.mark.parametrize("backend", ["vulkan"], indirect=True)
 def test_more_tasks_than_a_launch_has_groups_of_threads(backend):
-    from aat.kernels.parts.queries import GRID_THREADS
+    from aat.kernels.parts.teams import GRID_THREADS
 
     rng = np.random.default_rng(0)
     q, k, v = (rng.standard_normal((1, 1100, 80, 8)).astype(np.float32) for _ in range(3))
