@@ -22,6 +22,7 @@ _LAZY = {
     "DeviceArray": "aat.backends.memory",
     "KVCache": "aat.attention.cache",
     "KeySummary": "aat.tiling.summary",
+    "PackedWeights": "aat.operations.packed",
     "TileConfig": "aat.tiling.base",
     "empty": "aat.backends.memory",
     "explain": "aat.explanation",

@@ -5,7 +5,7 @@ is in aat.kernels.lanes or in the TileConfig.
 """
 import taichi as ti
 from aat.kernels.lanes.base import inline
-from aat.kernels.parts.gate import gate_of, gathered, means_of, visits_of
+from aat.kernels.parts.gate import COMPUTED, LEFT, gate_of, gathered, means_of, visits_of
 from aat.kernels.parts.queries import Assembly, Counts, Meta
 
 
@@ -43,7 +43,7 @@ def build(lanes, config, spec):
     SCRATCH = ti.types.ndarray(L.vector, 1) if asm.scratch else ti.template()
     STAGE = NUMBERS if asm.stage else ti.template()
     SHARES = NUMBERS if spec.gate else ti.template()
-    TILES = INTS if spec.listed else ti.template()
+    TILES = INTS if spec.listed or spec.traced else ti.template()
     MEANS = NUMBERS if spec.mixed else ti.template()
     gather = gathered(BD, config.pairs)
     q_parts, out_parts, depth_parts = asm.moved_parts(OWN), asm.moved_parts(OWN_V), asm.depth_parts()
@@ -187,6 +187,10 @@ def build(lanes, config, spec):
                                                 for i in ti.static(range(part[2])):
                                                     asm.add_value(a, i, V.get(at, i), p)
                                             A.put_block(e, part[2] * U, a, part[0] * U)
+                            if ti.static(spec.traced):
+                                if replaces == 0:
+                                    tiles[meta[Meta.TRACE] + x.number * meta[Meta.GROUPS] + start // BG] += ti.select(
+                                        light > 1, LEFT, COMPUTED)
 
                 out_rows = asm.places(x, meta, Meta.O)
                 inverse = asm.inverses(l)

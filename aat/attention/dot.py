@@ -8,7 +8,7 @@ import numpy as np
 from aat.arrays import STORAGE, flat, in_place
 from aat.attention import tasks
 from aat.attention.allowance import describe as describe_allowance
-from aat.attention.allowance import left_out, shares
+from aat.attention.allowance import left_out, shares, traced
 from aat.attention.base import Result
 from aat.attention.kept import Kept, counted
 from aat.attention.parts import Parts
@@ -57,7 +57,7 @@ def specify(problem, careful=False, grouped=False, allowance=None):
                 softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
                 careful=careful, grouped=grouped, gate=allowance is not None,
                 listed=getattr(allowance, "tiles", None) is not None,
-                mixed=getattr(allowance, "means", None) is not None)
+                mixed=getattr(allowance, "means", None) is not None, traced=getattr(allowance, "trace", False))
 
 
 def plan(problem, session, config=None):
@@ -355,7 +355,7 @@ class _Launch:
             out = np.empty((*shape, problem.Dv), STORAGE[problem.dtype]) if problem.out is None else problem.out
             session.read(self.out_argument, size * problem.Dv, out, logical=problem.dtype)
             lse = session.read(self.lse_argument, size, np.empty(shape, np.float32)) if problem.return_lse else None
-        return Result(out, lse, self._counts(), self.config, self.name, shares(self))
+        return Result(out, lse, self._counts(), self.config, self.name, shares(self), trace=traced(self))
 
     def _counted_by_kernel(self):
         """The programs' own counts, summed."""
