@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import taichi as ti
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Registers, Traced, assign, element, inline, local
-from aat.kernels.parts.teams import Teams
+from aat.kernels.parts.teams import Teams, balanced
 
 FAR = 2**30            # a window side that is open; positions stay below it, so sums fit in an int32
 
@@ -130,9 +130,9 @@ class Task(Traced):
             part, heads = local(task // part_tasks), local(part_tasks // tiles)
             task = local(task % part_tasks)
         # The last rows come first: with causal they are the heaviest, and light tasks at the end balance the threads.
-        turn = local(tiles - 1 - task % tiles)
-        first = local(turn * span)
         self.bh = local(task // tiles)
+        turn = balanced(L, local(tiles - 1 - task % tiles), self.bh, tiles, config.threads)
+        first = local(turn * span)
         self.b, self.h = local(self.bh // fact(Meta.HEADS)), local(self.bh % fact(Meta.HEADS))
         self.kh = self.h if spec.grouped else local(self.h // fact(Meta.GROUP))
         self.number = local(self.bh * tiles + turn)           # of the query tile

@@ -2,6 +2,18 @@
 import taichi as ti
 from aat.kernels.lanes.base import Traced, inline, local
 
+GRID_THREADS = 65536   # of a launch on Vulkan, each of which takes every so many-th step of the loop (Taichi 1.7.4)
+
+
+@inline
+def balanced(L, turn, head, tiles, threads):
+    """The block of rows that is a task's. A group of a GPU's threads gets every so many-th task, and, so that a light
+    one follows a heavy one, every second round of heads has its blocks in the other order."""
+    if L.serial:
+        return turn
+    odd = local(head * tiles // (GRID_THREADS // threads) % 2)
+    return local(ti.select(odd == 1, tiles - 1 - turn, turn))
+
 
 class Alone(Traced):
     """A team of one: what a thread has is the sum."""

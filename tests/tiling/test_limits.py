@@ -74,3 +74,18 @@ def test_a_tile_that_does_not_fit_is_halved_and_the_law_holds(backend, monkeypat
     assert info.config.keys_per_tile == 256
     error = np.abs(out - aat.attention(10 * q, k, v, backend="reference")).max(-1)
     assert (error <= info.error_bound + 1e-5).all()
+
+
+@pytest.mark.vulkan
+@pytest.mark.parametrize("backend", ["vulkan"], indirect=True)
+def test_more_tasks_than_a_launch_has_groups_of_threads(backend):
+    from aat.kernels.parts.teams import GRID_THREADS
+
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((1, 1100, 80, 8)).astype(np.float32) for _ in range(3))
+    config = TileConfig(1, 1, 8, 8, 8, 8, 32, True)
+    assert GRID_THREADS // 32 < 1100 * 3        # three blocks of rows a head; the last heads' come in another order
+    out, info = aat.attention(q, k, v, causal=True, backend=backend, tiling=config, return_info=True)
+    few = aat.attention(*(x[:, -5:] for x in (q, k, v)), causal=True, backend=backend, tiling=config)
+    np.testing.assert_array_equal(out[:, -5:], few)
+    assert info.tiles["visited"] == 1100 * (4 + 8 + 10)
