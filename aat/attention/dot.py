@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from aat.arrays import STORAGE, span
-from aat.attention import tasks
+from aat.attention import mods, tasks
 from aat.attention.allowance import describe as describe_allowance
 from aat.attention.allowance import left_out, shares
 from aat.attention.base import Result
@@ -56,7 +56,7 @@ def specify(problem, careful=False, grouped=False, allowance=None):
                 softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
                 careful=careful, grouped=grouped, gate=allowance is not None,
                 listed=getattr(allowance, "tiles", None) is not None,
-                mixed=getattr(allowance, "means", None) is not None)
+                mixed=getattr(allowance, "means", None) is not None, mods=problem.mods and problem.mods.key)
 
 
 def plan(problem, session, config=None):
@@ -161,6 +161,7 @@ class _Launch:
         self._address(Meta.O_ADDRESS, self.out_argument)
         self._address(Meta.LSE_ADDRESS, self.lse_argument)
         describe_allowance(self)
+        mods.describe(self)
 
     def _count_programs(self):
         if not self.on_cpu:
@@ -263,8 +264,8 @@ class _Launch:
             self.joined.prepare(self, self.meta, sinks)
             (out, lse, sums), sinks = self.joined.outputs, 0
         arguments = (given["q"], given["k"], given["v"], out, lse, given["mask"], given["bias"], sinks, scratch, stage,
-                     sums, given["allowed"], self.missing, given["tiles"], given["means"], self.meta,
-                     problem.scale, problem.softcap or 1.0)
+                     sums, given["allowed"], self.missing, given["tiles"], given["means"], given["mod_ints"],
+                     given["mod_numbers"], self.meta, problem.scale, problem.softcap or 1.0)
         self.kernel, self.kernel_arguments = session.kernel(key, make), (*arguments, 0, self.programs)
         if self.on_cpu:
             self._share(key, make, arguments)

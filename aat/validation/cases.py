@@ -8,6 +8,7 @@ A Case is a name, sizes, a dtype, options and a recipe for the data; `make(case)
     bench        timed; checked too, but large for a test
     grid         timed on demand: lengths by head sizes
     adversarial  aims at one failure: poison, extremes, empty rows
+    mods         scores and masks by functions (aat/validation/mods.py)
     adaptive     data of aat/validation/generators.py, for adaptive tiling
 
 A KernelCase is a problem of a kernel beside attention (aat/operations): tags small, full and bench.
@@ -147,6 +148,34 @@ def _small():
     yield _case(a, "dead-rows-sinks", 31, 35, fill="dead_rows", mask="qk", sinks=True)
 
 
+def _mods():
+    """Scores and masks by functions: the recipes of aat/validation/mods.py."""
+    s = "small mods"
+    yield _case(s, "mod-alibi", 37, 70, B=2, Hq=4, Hk=2, score_mod="alibi", q_offset=5)
+    yield _case(s, "mod-relative", 37, 70, Hq=4, Hk=2, score_mod="relative", q_offset=-9)
+    yield _case(s, "mod-clipped", 37, 70, score_mod="clipped", dtype="bf16", causal="lower_right")
+    yield _case(s, "mod-gated", 37, 70, B=2, Hq=4, Hk=2, score_mod="gated")
+    yield _case(s, "mod-documents", 70, 70, B=2, mask_mod="documents")
+    yield _case(s, "mod-prefix", 50, 50, B=3, mask_mod="prefix", q_offset=(0, 3, 20))
+    yield _case(s, "mod-sink-keys", 90, 90, mask_mod="sink_keys", kv_lens=(70,))
+    yield _case(s, "mod-dilated", 40, 60, Hq=4, Hk=2, mask_mod="dilated", causal="lower_right")
+    yield _case(s, "mod-causal-one-row", 1, 90, Hq=4, Hk=2, mask_mod="causal", q_offset=80)
+    yield _case(s, "mod-dead-rows", 40, 50, mask_mod="nothing")
+    yield _case(s, "mod-dead-rows-sinks", 40, 50, mask_mod="nothing", sinks=True)
+    yield _case(s, "mod-everything", 23, 61, B=2, Hq=4, Hk=2, score_mod="gated", mask_mod="documents", mask="b1qk",
+                bias="hqk", causal="lower_right", window=(20, None), softcap=4.0, scale=0.5, sinks=True,
+                kv_lens=(61, 30))
+    yield _case("small mods adversarial", "mod-poison", 37, 70, B=2, fill="past_poison", kv_lens=(41, 33),
+                score_mod="alibi", mask_mod="dilated")
+    f = "full mods"
+    yield _case(f, "mod-f64", 37, 70, B=2, Hq=4, Hk=2, dtype="f64", score_mod="gated", mask_mod="documents")
+    yield _case(f, "mod-f16", 90, 170, Hq=4, Hk=2, D=64, dtype="f16", score_mod="relative", mask_mod="sink_keys")
+    yield _case(f, "mod-causal-64", 300, 300, D=64, mask_mod="causal")
+    yield _case(f, "mod-documents-64", 260, 500, B=2, Hq=4, Hk=2, D=64, mask_mod="documents", q_offset=120)
+    yield _case(f, "mod-cross-50x5000", 50, 5000, Hq=1, Hk=1, D=64, score_mod="alibi", mask_mod="dilated",
+                causal="lower_right")
+
+
 def _full():
     s, a = "full", "full adversarial"
     for D in (1, 7, 33, 59, 64, 72, 111, 128, 256):
@@ -206,6 +235,9 @@ def _bench():
         yield _case(s, f"dense-{S}", S, S, Hq=8, D=64)
         yield _case(s, f"causal-{S}", S, S, Hq=8, D=64, causal=True)
     yield _case(s, "dense-1920-128", 1920, 1920, Hq=8, D=128)
+    yield _case(s, "mod-causal-4096", 4096, 4096, Hq=8, D=64, mask_mod="causal")
+    yield _case(s, "mod-alibi-2048", 2048, 2048, Hq=8, D=64, causal=True, score_mod="alibi")
+    yield _case(s, "mod-documents-4096", 4096, 4096, Hq=8, D=64, causal=True, mask_mod="documents")
     yield _case(s, "window-4096", 4096, 4096, Hq=8, D=64, causal=True, window=(512, None))
     yield _case(s, "gqa-2048", 2048, 2048, Hq=16, Hk=4, D=64, causal=True)
     yield _case(s, "prefill-256-of-2304", 256, 2304, Hq=16, Hk=4, D=64, causal="lower_right")
@@ -313,7 +345,7 @@ def _table(cases):
     return table
 
 
-CASES: dict[str, Case] = _table((*_small(), *_full(), *_adaptive(), *_bench(), *_grid()))
+CASES: dict[str, Case] = _table((*_small(), *_mods(), *_full(), *_adaptive(), *_bench(), *_grid()))
 KERNEL_CASES: dict[str, KernelCase] = _table(_kernels())
 
 

@@ -80,6 +80,7 @@ class Spec:
     gate: groups that weigh little enough are left out once their scores are known (parts/gate.py).
     listed: a list says which tiles a query tile visits, and in which order.
     mixed: the list goes on with tiles whose mean stands in for them.
+    mods: the graphs of score_mod and mask_mod, or None (parts/mods.py).
     """
 
     d: int
@@ -96,6 +97,7 @@ class Spec:
     gate: bool = False
     listed: bool = False
     mixed: bool = False
+    mods: tuple | None = None
 
 
 def scratch_lanes(config, spec):
@@ -272,9 +274,10 @@ class Assembly(Traced):
         return S.block(c, self.KC * self.U) if part[0] else S.filled_block(c, self.KC * self.U, self.L.splat(0.0))
 
     @inline
-    def modify(self, s, first, softcap, bias, mask, meta, x):
-        """Softcap, bias and mask, in this order, on a block of scores whose first key is `first`."""
+    def modify(self, s, first, softcap, bias, mask, meta, x, mods):
+        """score_mod, softcap, bias and mask, in this order, on a block of scores whose first key is `first`."""
         L, U, spec = self.L, self.U, self.spec
+        mods.score(s, first)
         if spec.softcap:
             for value in s.values:
                 assign(value, L.tanh(value / softcap) * softcap)
@@ -282,7 +285,7 @@ class Assembly(Traced):
             if not kind:
                 continue
             dtype = spec.bias_type if name == "bias" else "mask"
-            for i in range(self.KC):
+            for i in range(len(s.values) // U):
                 j = local(ti.min(first + i, x.end - 1) * element(meta, place + 3))
                 # Without a query axis its stride is 0 and every lane starts at the same element.
                 shared = L.broadcast(array, L.first(x.starts[place][0]) + j, dtype) if kind == "keys" else None
@@ -309,7 +312,7 @@ class Assembly(Traced):
     @inline
     def keep(self, s, first, x):
         """-inf for keys outside a row's reach."""
-        for i in range(self.KC):
+        for i in range(len(s.values) // self.U):
             for u in range(self.U):
                 value = s.values[i * self.U + u]
                 assign(value, self.L.keep(value, first + i, x.low[u], x.high[u]))
