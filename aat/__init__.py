@@ -25,6 +25,7 @@ _LAZY = {
     "KeySummary": "aat.tiling.summary",
     "TileConfig": "aat.tiling.base",
     "block_mask": "aat.mods.mask",
+    "empty": "aat.backends.memory",
     "explain": "aat.explanation",
     "get_num_threads": "aat.backends.cpu",
     "linear": "aat.operations.linear",
@@ -34,6 +35,7 @@ _LAZY = {
     "set_num_threads": "aat.backends.cpu",
     "set_tuning": "aat.tiling.policy",
     "supports": "aat.explanation",
+    "sync": "aat.backends.memory",
     "to_device": "aat.backends.memory",
 }
 

@@ -4,6 +4,7 @@ types.
 
 import time
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
         A name never falls back to another backend. "auto" is a real GPU that passed its probe, else the CPU.
     return_lse, return_info : bool
     out : array of q's type and dtype, optional
-        Where to write the result; shares no memory with an input.
+        Where to write the result; shares no memory with an input. On a device `aat.empty` makes one.
 
     Returns
     -------
@@ -111,7 +112,7 @@ def execute(call, kind=None):
             result, parts, device = reference.run(problem), 1, "host"
         else:
             with select.use(backend) as session:
-                result, parts = _launch(problem, session, call.tiling)
+                result, parts = _launch(problem, session, call.tiling, call.return_info)
                 device = session.device.name
                 if kind is not None and parts == 1 and not adaptive(problem, call.tiling):
                     repeated.keep(kind, replace(call, problem=problem), session, call.tiling, reason)
@@ -169,6 +170,9 @@ def _without_keys(problem):
     if isinstance(problem.q, np.ndarray):
         return Result(out, lse)
     put = problem.q.session.put
+    if problem.out is not None:
+        problem.q.session.zero(problem.out.target)
+        return Result(problem.out, None if lse is None else put(lse, problem.lse_dtype))
     return Result(put(out, problem.dtype), None if lse is None else put(lse, problem.lse_dtype))
 
 
@@ -179,17 +183,14 @@ def adaptive(problem, tiling):
     return problem.tolerance > 0 or isinstance(tiling, TilingStrategy)
 
 
-def _launch(problem, session, tiling):
-    if adaptive(problem, tiling):
-        from aat.attention.adaptive import run
-    else:
-        from aat.attention.dot import run
-
+def _launch(problem, session, tiling, counted):
+    mechanism = import_module("aat.attention." + ("adaptive" if adaptive(problem, tiling) else "dot"))
     reasons = obstacles(problem, tiling, session.backend, session.limits)
     if reasons:
         raise BackendError(session.backend, reasons)
     limit = min(INDEX_LIMIT, session.limits.max_index)
-    return run_in_parts(problem, lambda part: run(part, session, tiling), limit)
+    more = {} if isinstance(problem.q, np.ndarray) else {"counted": counted}  # a host array is waited for anyway
+    return run_in_parts(problem, lambda part: mechanism.run(part, session, tiling, **more), limit)
 
 
 def obstacles(problem, tiling, backend, limits):
@@ -230,8 +231,10 @@ def _error_bound(problem, result):
 def answer(call, result, info):
     """The result in the caller's types: `out`, or a tuple with lse and info behind it."""
     out, lse = call.present(result.out, swap=True), result.lse
-    if call.kind != "device":
-        out = call.out if call.out is not None else give(out, call.problem.dtype, call.like)
+    if call.out is not None:
+        out = call.out
+    elif call.kind != "device":
+        out = give(out, call.problem.dtype, call.like)
     parts = [out]
     if call.return_lse:
         lse = call.present(lse, swap=False)

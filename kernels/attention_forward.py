@@ -14,6 +14,7 @@ def build(lanes, config, spec):
     """The kernel for a lane type, tile sizes and features."""
     L, D, DV, asm = lanes, spec.d, spec.dv, Assembly(lanes, config, spec)
     U, KC, BG, BN, BD = asm.U, asm.KC, asm.BG, config.keys_per_tile, config.threads
+    OWN, OWN_V = D // config.team, DV // config.team      # columns of a thread
     in_shared = L.staged and not asm.stage
     # With everything in registers every index is static; otherwise loops run.
     loop = ti.static if config.registers else ti.ndrange
@@ -25,13 +26,13 @@ def build(lanes, config, spec):
     staged = L.staged or asm.stage > 0
 
     @inline
-    def tile(in_place, fast, stage, address, base, first, columns):
+    def tile(in_place, fast, stage, address, base, first, columns, thread):
         if not staged:
             return in_place
-        return L.staged_rows(fast, None, 0, first, columns) if in_shared else L.staged_rows(
+        return asm.shared_rows(fast, first, columns, thread) if in_shared else L.staged_rows(
             stage, address, base, first, columns)
 
-    stage_k, stage_v = L.stage(D, BN, BD), L.stage(DV, BN, BD)
+    stage_k, stage_v = asm.stager(D, BN), asm.stager(DV, BN)
     ELEMENTS, NUMBERS = ti.types.ndarray(L.element_type, 1), ti.types.ndarray(L.scalar, 1)
     INTS, NUMBER = ti.types.ndarray(ti.i32, 1), L.scalar
     # An array that a kernel is compiled without costs nothing at a launch as a template.
@@ -48,8 +49,8 @@ def build(lanes, config, spec):
     TILES = INTS if spec.listed or masked else ti.template()
     MEANS = NUMBERS if spec.mixed else ti.template()
     MOD_INTS, MOD_NUMBERS = (INTS, NUMBERS) if spec.mods else (ti.template(), ti.template())
-    gather = gathered(BD)
-    q_parts, out_parts, depth_parts = asm.moved_parts(D), asm.moved_parts(DV), asm.depth_parts()
+    gather = gathered(BD, config.pairs)
+    q_parts, out_parts, depth_parts = asm.moved_parts(OWN), asm.moved_parts(OWN_V), asm.depth_parts()
 
     @ti.kernel
     def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: OUT, lse: LSE, mask: MASK, bias: BIAS,
@@ -61,15 +62,17 @@ def build(lanes, config, spec):
             rules = L.enter()
             thread = t % BD
             program = t // BD
-            k_fast = L.shared(BN * D)
-            v_fast = L.shared(BN * DV)
+            k_fast = asm.shared(BN * D)
+            v_fast = asm.shared(BN * DV)
+            team = asm.team()
+            leads = asm.leads(thread)
             k_base = program * asm.stage
             v_base = program * asm.stage + (BN * D if asm.stage else 0)
             meta_address, memory = L.address(meta, Meta.META_ADDRESS), L.address(meta, Meta.SCRATCH_ADDRESS)
             counts = asm.counts(meta, program)
             S = asm.store(scratch, memory, program, thread, 0, BG * U)                # scores, then weights  [BG, U]
-            Q = asm.store(scratch, memory, program, thread, BG * U, D * U)            # scaled queries        [D, U]
-            A = asm.store(scratch, memory, program, thread, (BG + D) * U, DV * U)     # weighted sums         [DV, U]
+            Q = asm.store(scratch, memory, program, thread, BG * U, OWN * U)          # scaled queries        [D, U]
+            A = asm.store(scratch, memory, program, thread, (BG + D) * U, OWN_V * U)  # weighted sums         [DV, U]
             q_address, out_address = L.address(meta, Meta.Q_ADDRESS), L.address(meta, Meta.O_ADDRESS)
             k_address, v_address = L.address(meta, Meta.K_ADDRESS), L.address(meta, Meta.V_ADDRESS)
             stage_address = L.address(meta, Meta.STAGE_ADDRESS)
@@ -79,8 +82,8 @@ def build(lanes, config, spec):
                 q_rows = asm.places(x, meta, Meta.Q)
                 for part in ti.static(q_parts):
                     for e in loop(span(0, part[1], part[1])):
-                        asm.load_queries(Q, e, part, q, q_address, q_rows, scale)
-                for c in loop(span(0, DV, DV)):
+                        asm.load_queries(Q, e, part, q, q_address, q_rows, scale, thread)
+                for c in loop(span(0, OWN_V, OWN_V)):
                     A.put_block(c, U, A.filled_block(c, U, L.splat(0.0)))
                 m, l = asm.start(sinks, x, meta)
                 visited = 0
@@ -99,8 +102,8 @@ def build(lanes, config, spec):
                     unsure = 0
                     if ti.static(masked):
                         unsure = visits.unsure(visit)
-                    K = tile(k_rows, k_fast, stage, stage_address, k_base, n * BN, D)
-                    V = tile(v_rows, v_fast, stage, stage_address, v_base, n * BN, DV)
+                    K = tile(k_rows, k_fast, stage, stage_address, k_base, n * BN, D, thread)
+                    V = tile(v_rows, v_fast, stage, stage_address, v_base, n * BN, DV, thread)
                     if ti.static(staged):
                         L.sync()
                         if replaces == 0:
@@ -140,6 +143,7 @@ def build(lanes, config, spec):
                                             for u in ti.static(range(U)):
                                                 L.fma(y, qd.values[u], s.values[i * U + u])
                                     if ti.static(part == depth_parts[-1]):
+                                        team.sum(s.values, thread)
                                         if replaces == 0:
                                             if ti.static(not scored):
                                                 asm.modify(s, start + c * KC, softcap, bias, mask, meta, x, mods)
@@ -216,18 +220,19 @@ def build(lanes, config, spec):
                 flagged = [L.splat(0.0) for _ in ti.static(range(U))]
                 for part in ti.static(out_parts):
                     for e in loop(span(0, part[1], part[1])):
-                        asm.finish(A, e, part, inverse, flagged, out, out_address, out_rows)
+                        asm.finish(A, e, part, inverse, flagged, out, out_address, out_rows, thread)
                 for u in ti.static(range(U)):
                     if L.any_nonzero(flagged[u]) != 0:
                         meta[Meta.NONFINITE] = 1
-                if ti.static(spec.parts):
-                    asm.write_sums(m, l, lse, sums, meta, x)
-                if ti.static(spec.lse):
-                    asm.write_lse(m, l, lse, meta, x)
-                if ti.static(spec.gate):
-                    gate.write(l, shares, meta, x)
-                    L.add_count(meta, counts + Counts.LIGHT, gate.light)
-                    L.add_count(meta, counts + Counts.WEIGHED, gate.weighed)
+                if leads == 1:
+                    if ti.static(spec.parts):
+                        asm.write_sums(m, l, lse, sums, meta, x)
+                    if ti.static(spec.lse):
+                        asm.write_lse(m, l, lse, meta, x)
+                    if ti.static(spec.gate):
+                        gate.write(l, shares, meta, x)
+                        L.add_count(meta, counts + Counts.LIGHT, gate.light)
+                        L.add_count(meta, counts + Counts.WEIGHED, gate.weighed)
                 if thread == 0:
                     L.add_count(meta, counts + Counts.VISITED, visited)
                     L.add_count(meta, counts + Counts.FULL, whole)

@@ -22,22 +22,22 @@ SLACK = 1 + 1e-3       # of the tolerance that no plan gets: its sums are rounde
 LEFT_OUT = ("skipped_before", "skipped_after", "replaced", "redone")
 
 
-def run(problem, session, tiling=None):
+def run(problem, session, tiling=None, counted=True):
     """The Result of a Problem with a tolerance > 0; its `bound` (B, Hq, Lq) is the certificate of each row.
 
-    tiling: None ("auto"), a TilingStrategy or a TileConfig.
+    tiling: None ("auto"), a TilingStrategy or a TileConfig. counted: as `aat.attention.dot.run`.
     """
-    return _Job(problem, session, tiling).run()
+    return _Job(problem, session, tiling, counted).run()
 
 
 class _Job:
     """One call."""
 
-    def __init__(self, problem, session, tiling):
+    def __init__(self, problem, session, tiling, counted=True):
         from aat.tiling.strategies.certified import Certified
         from aat.tiling.strategies.fixed import Fixed
 
-        self.problem, self.session, self.auto = problem, session, tiling is None
+        self.problem, self.session, self.auto, self.counted = problem, session, tiling is None, counted
         self.config = tiling if isinstance(tiling, TileConfig) else None
         self.strategy = tiling
         if self.auto or self.config is not None:
@@ -64,7 +64,7 @@ class _Job:
         return self._certified(result, plan)
 
     def _dense(self, why):
-        result = dot.run(self.problem, self.session, self.config)
+        result = dot.run(self.problem, self.session, self.config, counted=self.counted)
         bound = np.where(finite_heads(self.problem), 0.0, np.inf).astype(np.float32)
         result.bound = np.repeat(bound[..., None], self.problem.Lq, 2)
         result.tiling = f"dense: {why}"
@@ -77,7 +77,7 @@ class _Job:
         if self.config is not None:
             return self.config
         return TileConfig.adaptive(session.lane_width, problem.D, problem.Dv, self.strategy.tile_size(session.backend),
-                                   session.limits.shared_bytes, problem.Lq)
+                                   session.limits.shared_bytes, problem.Lq, session.limits.pairs)
 
     def _plan(self, config):
         """The strategy's TilePlan, and the means of the tiles if it replaces some. None: every visible tile is visited,

@@ -86,5 +86,5 @@ def left_out(launch):
     if launch.allowance is None:
         return {}
     mine, Counts = launch.counts.view(np.uint32).reshape(-1, launch.step).sum(0, dtype=np.uint64), launch.Counts
-    each = 1 if launch.on_cpu else launch.config.threads
+    each = 1 if launch.on_cpu else launch.config.threads // launch.config.team
     return {"light": int(mine[Counts.LIGHT]) // each, "weighed": int(mine[Counts.WEIGHED]) // each}

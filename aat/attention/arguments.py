@@ -246,8 +246,8 @@ def _tiling(tiling, tolerance):
 def _out(out, like, problem, layout, squeeze, inputs):
     """The canonical view of the caller's `out`, after every check of it."""
     taken = take("out", out)
-    if like.kind == "device" or taken.kind != like.kind:
-        raise type_error("out", "an array of q's kind in host memory", f"{taken.kind} for a q of {like.kind}",
+    if taken.kind != like.kind:
+        raise type_error("out", "an array of q's kind", f"{taken.kind} for a q of {like.kind}",
                          "leave out= away for a result of q's type")
     if taken.dtype != like.dtype:
         raise type_error("out", f"q's dtype {like.dtype}", taken.dtype)
@@ -255,6 +255,8 @@ def _out(out, like, problem, layout, squeeze, inputs):
     view = taken.view
     if view.shape != shape:
         raise value_error("out", f'shape {shape} in layout="{layout}"', f"shape {view.shape}")
+    if taken.kind == "device":
+        return _out_on_device(view, like.view, inputs, squeeze)
     if not view.flags.writeable:
         raise value_error("out", "a writeable array", "a read-only one")
     if view.size and taken.kind == "numpy" and not np.may_share_memory(view, out):  # `take` had to copy it
@@ -266,6 +268,16 @@ def _out(out, like, problem, layout, squeeze, inputs):
     if any(x is not None and overlaps(view, x) for x in inputs):
         raise value_error("out", "memory of its own", "memory that an input uses", "inputs are never written")
     return _canonical(view, layout, squeeze, taken.kind)
+
+
+def _out_on_device(out, q, inputs, squeeze):
+    """The canonical view of a DeviceArray for the result."""
+    if out.session is not q.session:
+        raise value_error("out", f"an array where q is ({q.backend})", f"one on {out.backend}",
+                          "make it with aat.empty(shape, dtype, backend=...)")
+    if any(out.shares_memory(x) for x in inputs[:3]):
+        raise value_error("out", "memory of its own", "memory that an input uses", "inputs are never written")
+    return out.reshape((1, *out.shape)) if squeeze else out
 
 
 def _host(x):

@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 
-from aat.arrays import span
+from aat.arrays import flat, span
 from aat.attention import dot
 from aat.backends.memory import check_elements
 from aat.backends.relaunch import Relaunch
@@ -168,7 +168,7 @@ class _Launch(dot._Launch):
             x = getattr(pages, name)
             if not self.by_address:
                 check_elements(name, span(x))
-            self.arguments[name] = dot._flat(x)
+            self.arguments[name] = flat(x)
             place, count = Meta[name.upper()], {"k": 3, "v": 3, "table": 1}.get(name, 2)
             meta[place:place + count] = [stride // x.itemsize for stride in x.strides[:count]]
 

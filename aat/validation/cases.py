@@ -7,6 +7,7 @@ A Case is a name, sizes, a dtype, options and a recipe for the data; `make(case)
     full         CPU and real GPUs only
     bench        timed; checked too, but large for a test
     grid         timed on demand: lengths by head sizes
+    device       timed on arrays that stay on a GPU, in the order in which they matter; device-quick: tiny ones
     adversarial  aims at one failure: poison, extremes, empty rows
     mods         scores and masks by functions (aat/validation/mods.py)
     adaptive     data of aat/validation/generators.py, for adaptive tiling
@@ -266,6 +267,25 @@ def _grid():
     yield _case("grid", "grid-16384-64-window", 16384, 16384, Hq=2, D=64, causal=True, window=(256, None))
 
 
+def _device():
+    """`aat bench --device-suite`; data of a generator is computed with a tolerance, and without."""
+    s, q = "device", "device-quick"
+    yield _case(s, "device-64", 2048, 2048, Hq=64, D=64)
+    yield _case(s, "device-128", 2048, 2048, Hq=32, D=128)
+    yield _case(s, "device-64-causal", 4096, 4096, Hq=32, D=64, causal=True)
+    yield _case(s, "device-decode", 1, 16384, B=8, Hq=32, Hk=8, D=128)
+    yield _case(s, "device-decode-1", 1, 16384, Hq=32, Hk=8, D=128)
+    yield _case(s, "device-gqa", 4096, 4096, Hq=32, Hk=8, D=128, causal=True)
+    yield _case(s, "device-32", 2048, 2048, Hq=64, D=32)
+    yield _case(s, "device-g1", 8192, 8192, Hq=16, D=64, fill="g1-topics-0.3")
+    yield _case(s, "device-64-8192", 8192, 8192, Hq=16, D=64)
+    yield _case(s, "device-64-8192-causal", 8192, 8192, Hq=16, D=64, causal=True)
+    yield _case(s, "device-128-8192", 8192, 8192, Hq=8, D=128)
+    yield _case(q, "device-tiny", 24, 32, Hq=4, D=8)
+    yield _case(q, "device-tiny-causal", 24, 24, Hq=4, Hk=2, D=8, causal=True)
+    yield _case(q, "device-tiny-g1", 40, 40, Hq=2, D=8, fill="g1-topics-0.3")
+
+
 @dataclass(frozen=True)
 class KernelCase:
     """One problem of a kernel beside attention. values: sizes and options, which its Operation's `inputs` reads."""
@@ -345,7 +365,7 @@ def _table(cases):
     return table
 
 
-CASES: dict[str, Case] = _table((*_small(), *_mods(), *_full(), *_adaptive(), *_bench(), *_grid()))
+CASES: dict[str, Case] = _table((*_small(), *_mods(), *_full(), *_adaptive(), *_bench(), *_grid(), *_device()))
 KERNEL_CASES: dict[str, KernelCase] = _table(_kernels())
 
 

@@ -350,7 +350,7 @@ class CpuLanes:
         return AddressedRows(self, address, wide(base), columns, self.scalar_bytes, first=first)
 
     @inline
-    def shared(self, count):
+    def shared(self, count, pairs=False):
         """No fast memory of its own: staged tiles live in the program's slice of an array."""
         return 0
 
@@ -358,7 +358,7 @@ class CpuLanes:
     def sync(self):
         """Nothing to wait for: a program is one thread."""
 
-    def stage(self, columns, rows, threads):
+    def stage(self, columns, rows, threads, pairs=False):
         """A `ti.func` that copies rows first .. first + rows of a source, at most to `last`, decoded, to a target."""
         step = self.columns if columns >= self.columns else 1
         # The last block ends with the row; where it overlaps the one before, it writes the same again.

@@ -7,6 +7,7 @@ from enum import IntEnum
 
 import taichi as ti
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Registers, Traced, assign, element, inline, local
+from aat.kernels.parts.teams import Teams
 
 FAR = 2**30            # a window side that is open; positions stay below it, so sums fit in an int32
 
@@ -121,8 +122,9 @@ class Task(Traced):
         def fact(place):
             return element(meta, place)
 
-        vectors, threads = config.lane_vectors, config.threads
-        span = L.width * vectors * threads
+        vectors, abreast = config.lane_vectors, config.threads // config.team
+        span = L.width * vectors * abreast
+        place = local(thread // config.team) if config.team > 1 else thread
         tiles = local(fact(Meta.TILES))
         part, heads = 0, 0
         if spec.parts:
@@ -143,7 +145,7 @@ class Task(Traced):
         self.out_bh = local(part * heads + self.bh) if spec.parts else self.bh
         self.out_b = local(part * (heads // fact(Meta.HEADS)) + self.b) if spec.parts else self.b
         last_row = local(fact(Meta.ROWS) - 1)
-        self.rows = [L.rows(first + (u * threads + thread) * L.width, last_row) for u in range(vectors)]
+        self.rows = [L.rows(first + (u * abreast + place) * L.width, last_row) for u in range(vectors)]
         lowest, highest = first, local(ti.min(first + (span - 1), last_row))
         self.queries, self.heads = self.rows, []
         if spec.grouped:
@@ -170,7 +172,7 @@ class Task(Traced):
         return local(ti.min(ti.max(x, 0), keys))
 
 
-class Assembly(Traced):
+class Assembly(Teams):
     """The straight-line pieces of the kernel for a lane type, tile sizes and features; traced where they are called."""
 
     def __init__(self, lanes, config, spec):
@@ -178,14 +180,16 @@ class Assembly(Traced):
         self.U, self.KC, self.BG = config.lane_vectors, config.keys_per_block, config.keys_per_group
         self.scratch = scratch_lanes(config, spec)
         self.stage = stage_elements(config, spec, lanes.dtype) if lanes.backend == "cpu" else 0
-        full, rest = divmod(spec.dv, config.columns_per_block)
-        self.column_parts = [(0, full, config.columns_per_block)]           # first column, blocks, columns of a block
+        columns = spec.dv // config.team
+        block = min(config.columns_per_block, columns)
+        full, rest = divmod(columns, block)
+        self.column_parts = [(0, full, block)]           # first column, blocks, columns of a block
         if rest:
-            self.column_parts.append((spec.dv - rest, 1, rest))
+            self.column_parts.append((columns - rest, 1, rest))
 
     def depth_parts(self):
         """The columns of the queries in parts that stay in the first-level cache while the keys of a group go by."""
-        d, parts = self.spec.d, 1
+        d, parts = self.spec.d // self.config.team, 1
         if self.L.serial:
             parts = -(-d * self.U * 4 * self.config.lane_width // QUERY_BYTES)
         step = -(-d // parts)
@@ -248,12 +252,12 @@ class Assembly(Traced):
         return self.L.rows_in_place(array, address, offset, element(meta, place + 2), columns, last)
 
     @inline
-    def load_queries(self, Q, n, part, q, address, rows, scale):
+    def load_queries(self, Q, n, part, q, address, rows, scale, thread):
         """Block n of a part of the queries' columns, scaled."""
         first, _, columns = part
         for u in range(self.U):
-            self.L.read_columns(Q, n, columns, self.U, u, first * self.U, q, address, rows[u], first + n * columns,
-                                scale)
+            self.L.read_columns(Q, n, columns, self.U, u, first * self.U, q, address, rows[u],
+                                self.column(first + n * columns, thread), scale)
 
     @inline
     def start(self, sinks, x, meta):
@@ -373,13 +377,13 @@ class Assembly(Traced):
         return [self.L.where_equal(x, 0.0, self.L.splat(0.0), self.L.splat(1.0) / x) for x in l]
 
     @inline
-    def finish(self, A, n, part, inverse, flagged, out, address, rows):
+    def finish(self, A, n, part, inverse, flagged, out, address, rows, thread):
         """Block n of a part of the results' columns, a / l."""
         first, _, columns = part
         dtype = self.L.scalar_name if self.spec.parts else self.L.dtype
         for u in range(self.U):
             self.L.write_columns(A, n, columns, self.U, u, first * self.U, inverse[u], flagged[u], out, address,
-                                 rows[u], first + n * columns, dtype)
+                                 rows[u], self.column(first + n * columns, thread), dtype)
 
     @inline
     def write_sums(self, m, l, maxima, sums, meta, x):

@@ -91,8 +91,8 @@ def test_a_table_takes_what_won_and_the_cache_nothing(monkeypatch, tmp_path):
 def test_a_case_that_fails_its_check_is_status_1_and_has_no_entry(monkeypatch, capsys):
     honest = dot.run
 
-    def wrong(problem, session, config=None):
-        result = honest(problem, session, config)
+    def wrong(problem, session, config=None, **options):
+        result = honest(problem, session, config, **options)
         if problem.Lq == 1:
             result.out[...] = 0
         return result

@@ -57,7 +57,8 @@ OUTSIDE = {
     "taichi": ("aat.backends", "aat.attention", "aat.kernels", "aat.validation.peaks"),
     "numba": ("aat.kernels.reference", "aat.backends.probe_child"),  # the probe tries the import
     "ml_dtypes": ("aat.arrays", "aat.backends", "aat.validation"),
-    "torch": ("aat.integrations", "aat.backends.memory", "aat.validation.peers"),  # to_device takes tensors
+    # to_device takes tensors
+    "torch": ("aat.integrations", "aat.backends.foreign", "aat.validation.peers", "aat.validation.cuda_peer"),
     "onnx": ("aat.validation.peers",),
     "onnxruntime": ("aat.validation.peers",),
     "openvino": ("aat.validation.peers",),
