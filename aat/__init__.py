@@ -23,6 +23,7 @@ _LAZY = {
     "DeviceArray": "aat.backends.memory",
     "KVCache": "aat.attention.cache",
     "KeySummary": "aat.tiling.summary",
+    "PackedWeights": "aat.operations.packed",
     "TileConfig": "aat.tiling.base",
     "block_mask": "aat.mods.mask",
     "empty": "aat.backends.memory",

@@ -184,13 +184,16 @@ def adaptive(problem, tiling):
 
 
 def _launch(problem, session, tiling, counted):
+    from aat.tiling.strategies.base import TilingStrategy
+
     mechanism = import_module("aat.attention." + ("adaptive" if adaptive(problem, tiling) else "dot"))
     reasons = obstacles(problem, tiling, session.backend, session.limits)
     if reasons:
         raise BackendError(session.backend, reasons)
     limit = min(INDEX_LIMIT, session.limits.max_index)
     more = {} if isinstance(problem.q, np.ndarray) else {"counted": counted}  # a host array is waited for anyway
-    return run_in_parts(problem, lambda part: mechanism.run(part, session, tiling, **more), limit)
+    strategy = tiling if isinstance(tiling, TilingStrategy) else None
+    return run_in_parts(problem, lambda part, own=tiling: mechanism.run(part, session, own, **more), limit, strategy)
 
 
 def obstacles(problem, tiling, backend, limits):
@@ -212,10 +215,12 @@ def obstacles(problem, tiling, backend, limits):
 
 def account(problem, result, backend, reason, device, parts, seconds):
     """The Info of a call."""
-    tiles = {name: count for name, count in result.counts.items() if name not in ("pairs", "multiply_adds")}
+    tiles = {name: count for name, count in result.counts.items()
+             if name not in ("pairs", "multiply_adds", "multiply_adds_exact")}
     pairs = result.counts.get("pairs", 0)
+    done = result.counts.get("multiply_adds", pairs * (problem.D + problem.Dv))
     return Info(backend=backend, config=result.config, seconds=seconds,
-                multiply_adds=result.counts.get("multiply_adds", pairs * (problem.D + problem.Dv)),
+                multiply_adds=done, multiply_adds_exact=result.counts.get("multiply_adds_exact", done),
                 multiply_adds_dense=problem.multiply_adds_dense, tiles=tiles, device=device,
                 kernel=result.kernel, reason=reason, parts=parts, error_bound=_error_bound(problem, result),
                 tiling=result.tiling)

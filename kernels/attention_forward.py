@@ -5,7 +5,7 @@ is in aat.kernels.lanes or in the TileConfig.
 """
 import taichi as ti
 from aat.kernels.lanes.base import inline
-from aat.kernels.parts.gate import gate_of, gathered, means_of
+from aat.kernels.parts.gate import COMPUTED, LEFT, gate_of, gathered, means_of
 from aat.kernels.parts.mods import mods_of, visits_of
 from aat.kernels.parts.queries import Assembly, Counts, Meta
 
@@ -44,9 +44,9 @@ def build(lanes, config, spec):
     SCRATCH = ti.types.ndarray(L.vector, 1) if asm.scratch else ti.template()
     STAGE = NUMBERS if asm.stage else ti.template()
     SHARES = NUMBERS if spec.gate else ti.template()
-    scored, masked = (graph is not None for graph in spec.mods or (None, None))
-    changes, modded = int(scored), scored or masked
-    TILES = INTS if spec.listed or masked else ti.template()
+    changed, masked = (graph is not None for graph in spec.mods or (None, None))
+    every, modded = int(changed), changed or masked
+    TILES = INTS if spec.listed or spec.traced or masked else ti.template()
     MEANS = NUMBERS if spec.mixed else ti.template()
     MOD_INTS, MOD_NUMBERS = (INTS, NUMBERS) if spec.mods else (ti.template(), ti.template())
     gather = gathered(BD, config.pairs)
@@ -145,8 +145,8 @@ def build(lanes, config, spec):
                                     if ti.static(part == depth_parts[-1]):
                                         team.sum(s.values, thread)
                                         if replaces == 0:
-                                            if ti.static(not scored):
-                                                asm.modify(s, start + c * KC, softcap, bias, mask, meta, x, mods)
+                                            if ti.static(not changed):
+                                                asm.modify(s, start + c * KC, softcap, bias, mask, meta, x)
                                                 if partial:
                                                     asm.keep(s, start + c * KC, x)
                                         if ti.static(spec.mixed):
@@ -154,17 +154,18 @@ def build(lanes, config, spec):
                                                 asm.as_means(s, start + c * KC, centres, visits, visit, replaces)
                                         if ti.static(not modded):
                                             asm.raise_maxima(top, s)
-                                        if ti.static(masked and not scored):
+                                        if ti.static(masked and not changed):
                                             if unsure == 0:
                                                 asm.raise_maxima(top, s)
                                     S.put_block(c, KC * U, s)
                             if ti.static(modded):
                                 # A caller's functions take a key at a time: a block of keys compiles as much longer.
-                                if changes == 1 or unsure == 1:
+                                if every == 1 or unsure == 1:
                                     for j in loop(span(j0, j1, BG)):
                                         s = S.block(j, U)
-                                        if ti.static(scored):
-                                            asm.modify(s, start + j, softcap, bias, mask, meta, x, mods)
+                                        if ti.static(changed):
+                                            mods.score(s, start + j)
+                                            asm.modify(s, start + j, softcap, bias, mask, meta, x)
                                             if partial:
                                                 asm.keep(s, start + j, x)
                                         if ti.static(masked):
@@ -214,6 +215,10 @@ def build(lanes, config, spec):
                                                 for i in ti.static(range(part[2])):
                                                     asm.add_value(a, i, V.get(at, i), p)
                                             A.put_block(e, part[2] * U, a, part[0] * U)
+                            if ti.static(spec.traced):
+                                if replaces == 0:
+                                    tiles[meta[Meta.TRACE] + x.number * meta[Meta.GROUPS] + start // BG] += ti.select(
+                                        light > 1, LEFT, COMPUTED)
 
                 out_rows = asm.places(x, meta, Meta.O)
                 inverse = asm.inverses(l)

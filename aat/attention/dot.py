@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from aat.arrays import STORAGE, flat, in_place
-from aat.attention import mods, tasks
+from aat.attention import tasks
 from aat.attention.allowance import describe as describe_allowance
-from aat.attention.allowance import left_out, shares
+from aat.attention.allowance import left_out, shares, traced
 from aat.attention.base import Result
 from aat.attention.kept import Kept, counted
 from aat.attention.parts import Parts
@@ -57,7 +57,8 @@ def specify(problem, careful=False, grouped=False, allowance=None):
                 softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
                 careful=careful, grouped=grouped, gate=allowance is not None,
                 listed=getattr(allowance, "tiles", None) is not None,
-                mixed=getattr(allowance, "means", None) is not None, mods=problem.mods and problem.mods.key)
+                mixed=getattr(allowance, "means", None) is not None, traced=getattr(allowance, "trace", False),
+                mods=problem.mods and problem.mods.key)
 
 
 def plan(problem, session, config=None):
@@ -165,7 +166,6 @@ class _Launch:
         self._address(Meta.O_ADDRESS, self.out_argument)
         self._address(Meta.LSE_ADDRESS, self.lse_argument)
         describe_allowance(self)
-        mods.describe(self)
 
     def _count_programs(self):
         if not self.on_cpu:
@@ -356,7 +356,7 @@ class _Launch:
             out = np.empty((*shape, problem.Dv), STORAGE[problem.dtype]) if problem.out is None else problem.out
             session.read(self.out_argument, size * problem.Dv, out, logical=problem.dtype)
             lse = session.read(self.lse_argument, size, np.empty(shape, np.float32)) if problem.return_lse else None
-        return Result(out, lse, self._counts(), self.config, self.name, shares(self))
+        return Result(out, lse, self._counts(), self.config, self.name, shares(self), trace=traced(self))
 
     def _counted_by_kernel(self):
         """The programs' own counts, summed."""

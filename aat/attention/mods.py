@@ -12,17 +12,16 @@ _lists: OrderedDict[Any, Any] = OrderedDict()
 
 
 def describe(launch):
-    """Add the arguments of a launch (aat.attention.dot._Launch) to it: captured arrays, and the tiles to visit."""
-    mods = launch.problem.mods
+    """Add the captured arrays to the arguments of a launch (aat.attention.dot._Launch); return the tiles to visit,
+    int32, empty without a mask_mod."""
+    mods, nothing = launch.problem.mods, np.zeros(0, np.int32)
     launch.arguments |= {"mod_ints": 0, "mod_numbers": 0}
     if mods is None:
-        return
+        return nothing
     wide = launch.on_cpu and launch.problem.dtype == "f64"
     flat = mods.flat(np.dtype(np.float64 if wide else np.float32))
     launch.arguments |= dict(zip(("mod_ints", "mod_numbers"), map(launch.session.array, flat), strict=True))
-    if mods.mask is not None:
-        listed = tiles(launch.problem, launch.rows, launch.config.keys_per_tile)
-        launch.arguments["tiles"] = launch.session.array(listed)
+    return nothing if mods.mask is None else tiles(launch.problem, launch.rows, launch.config.keys_per_tile)
 
 
 def tiles(problem, rows, keys):

@@ -148,7 +148,8 @@ class Repeat:
         if self._info is None:
             return out if lse is None else (out, lse)
         counts = self._launch.counts()
-        info = replace(self._info, seconds=time.perf_counter() - start, multiply_adds=counts.pop("multiply_adds"),
+        done = counts.pop("multiply_adds")
+        info = replace(self._info, seconds=time.perf_counter() - start, multiply_adds=done, multiply_adds_exact=done,
                        tiles=counts)
         return (out, info) if lse is None else (out, lse, info)
 

@@ -1,4 +1,5 @@
 """What is known about tiles of keys before a query comes: KeySummary."""
+import copy
 import operator
 
 import numpy as np
@@ -99,6 +100,17 @@ class KeySummary:
             raise value_error("append", "a summary without kv_lens", "one with kv_lens",
                               "build a summary of the whole cache")
         self._extend(k, v, np.full(self.batch, self.length + k.shape[2]))
+
+    def part(self, batch, heads):
+        """The KeySummary of some batch entries and KV heads, two slices; a copy, to which nothing of this one is tied.
+        """
+        own = copy.copy(self)
+        own.lens = self.lens[batch].copy()
+        own._moments = TileMoments(**{name: getattr(self.moments, name)[batch, heads].copy() for name in NAMES})
+        own._open = tuple(x[batch, heads].copy() for x in self._open)
+        own._low, own._high = self._low[batch, heads].copy(), self._high[batch, heads].copy()
+        own.batch, own.heads = own._low.shape[:2]
+        return own
 
     def check(self, k_shape, block=None, dv=None, lens=None):
         """Raise ValueError unless the summary fits keys (B, Hk, L, D), tiles of `block`, values of size `dv` and the

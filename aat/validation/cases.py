@@ -257,7 +257,7 @@ def _bench():
 
 
 def _grid():
-    """Prefill over lengths and head sizes: `aat bench --tag grid`."""
+    """Prefill over lengths and head sizes, and long decode: `aat bench --tag grid`."""
     for S in (128, 512, 2048):
         for D in (32, 64, 128, 256):
             yield _case("grid", f"grid-{S}-{D}", S, S, Hq=8, D=D)
@@ -265,6 +265,7 @@ def _grid():
     yield _case("grid", "grid-8192-64", 8192, 8192, Hq=2, D=64)
     yield _case("grid", "grid-8192-64-causal", 8192, 8192, Hq=2, D=64, causal=True)
     yield _case("grid", "grid-16384-64-window", 16384, 16384, Hq=2, D=64, causal=True, window=(256, None))
+    yield _case("grid", "decode-65536-128", 1, 65536, Hq=32, Hk=8, D=128)
 
 
 def _device():
@@ -322,6 +323,9 @@ def _kernels():
     yield _of("linear", s, "f16", B=2, L=9, E=40, F=32, heads=2, dtype="f16", bias=True)
     yield _of("linear", s, "bf16", L=19, E=20, F=24, dtype="bf16")
     yield _of("linear", s, "f64", L=19, E=50, F=24, dtype="f64", bias=True)
+    yield _of("linear", s, "packed", B=2, L=9, E=40, F=75, heads=3, bias=True, packed=True)
+    yield _of("linear", s, "packed-f64", L=7, E=11, F=9, dtype="f64", packed=True)
+    yield _of("linear", "full", "packed-deep", L=13, E=1100, F=65, packed=True)
     for activation in ("relu", "gelu_tanh", "silu"):
         yield _of("linear", "full", activation, L=40, E=24, F=70, activation=activation)
     for activation in ("gelu", "gelu_tanh", "silu"):
@@ -332,12 +336,13 @@ def _kernels():
     for dtype in ("f16", "bf16"):
         yield _of("linear", "full", f"{dtype}-narrow", L=13, E=11, F=30, dtype=dtype)
         yield _of("linear", "full", f"{dtype}-deep", L=70, E=600, F=130, dtype=dtype, activation="silu", bias=True)
-    yield _of("linear", "full", "many-rows", B=3, L=1111, E=48, F=96, heads=4, bias=True)
+    yield _of("linear", "full threads", "many-rows", B=3, L=1111, E=48, F=96, heads=4, bias=True)
     yield _of("linear", "full", "many-columns", L=3, E=77, F=3001)
     yield _of("linear", "bench", "2048", L=2048, E=2048, F=2048)
     yield _of("linear", "bench", "qkv-512", B=4, L=512, E=768, F=2304, heads=36, bias=True)
     yield _of("linear", "bench", "mlp-512", B=4, L=512, E=768, F=3072, activation="gelu", bias=True)
     yield _of("linear", "bench", "decode-8", B=8, L=1, E=4096, F=4096)
+    yield _of("linear", "bench", "decode-8-packed", B=8, L=1, E=4096, F=4096, packed=True)
     yield _of("linear", "bench", "f16-1024", L=1024, E=1024, F=1024, dtype="f16")
     for name, pairs in (("halves", False), ("neighbours", True)):
         yield _of("rope", s, name, B=2, H=3, L=7, D=36, interleaved=pairs, offset=5)
@@ -348,6 +353,7 @@ def _kernels():
         yield _of("rope", "full", f"{name}-far", L=70, D=64, offset=10**9, interleaved=pairs)
         yield _of("rope", "full", f"{name}-wide", B=2, H=4, L=90, D=256, positions="random", interleaved=pairs)
         yield _of("rope", "bench", f"{name}-2048", H=32, L=2048, D=128, interleaved=pairs)
+    yield _of("rope", "full threads", "many-rows", B=2, H=4, L=1111, D=64, positions="batch")
     yield _of("rope", s, "none", L=3, D=5, dims=0)
     yield _of("rope", s, "empty", L=0, D=4)
     yield _of("rope", s, "2d", L=6, D=16, ndim=2, offset=-3)

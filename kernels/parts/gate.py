@@ -25,6 +25,7 @@ INFINITY = float("inf")
 UP = 1 + 1e-5          # e^x of the lanes errs by less, and so does a sum of a group's weights
 LEAST = 1e-30          # a weight that underflows still counts: the largest ones are 1
 ULP = 1 + 2.0**-22     # of a sum that grows, and of its rescaling
+COMPUTED, LEFT = 1, 1 << 16        # what a thread adds to the trace of a group that it visits
 
 
 class Gate(Traced):

@@ -222,8 +222,6 @@ class Mods(Traced):
     @inline
     def score(self, s, first):
         """The caller's scores in place of the scaled products of a block whose first key is `first`."""
-        if self.scores is None:
-            return
         for i in range(len(s.values) // self.asm.U):
             k = local(ti.min(first + i, self.x.end - 1))
             key = self.scores.of_key(k)
@@ -242,20 +240,10 @@ class Mods(Traced):
                 assign(value, ti.select(self.masks.at(key, u, k), value, self.L.splat(NEGATIVE_INFINITY)))
 
 
-class Without(Traced):
-    """No functions."""
-
-    masks = None
-
-    @inline
-    def score(self, s, first):
-        """Scores stay as they are."""
-
-
 @inline
 def mods_of(asm, ints, numbers, meta, x):
-    """The Mods of a task."""
-    return Mods(asm, ints, numbers, meta, x) if asm.spec.mods else Without()
+    """The Mods of a task; something empty where there is no function."""
+    return Mods(asm, ints, numbers, meta, x) if asm.spec.mods else Traced()
 
 
 class Listed(Traced):

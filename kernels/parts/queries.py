@@ -50,9 +50,9 @@ class Meta(IntEnum):
     NUMBER = 77        # query tiles: their counts of tiles to visit and to replace, then their lists, are in `tiles`
     PLANNED = 78       # where ln T of the rows starts in `allowed`
     MEANS = 79         # tiles of a head in `means`, then where mean values and ln of the counts start
-    MEAN_VALUES = 80
-    MEAN_SIZES = 81
-    BATCH = 82
+    MEAN_VALUES, MEAN_SIZES = 80, 81
+    TRACE, GROUPS = 82, 83         # where in `tiles` a traced launch says what became of each query tile's groups
+    BATCH = 84
 
 
 PROGRAM = 16           # a cache line
@@ -65,8 +65,7 @@ class Counts(IntEnum):
     VISITED = 0        # groups of keys visited
     FULL = 1           # of those, groups that every row of the program sees whole
     FINISHED = 2       # 1 when everything is written (CPU)
-    LIGHT = 3          # groups left out by their largest scores, and by their weights; on a GPU by each thread
-    WEIGHED = 4
+    LIGHT, WEIGHED = 3, 4          # groups left out by their largest scores, by their weights; on a GPU by each thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,8 @@ class Spec:
     parts: tasks are parts of the keys, and what they leave is merged afterwards (then without lse and sinks).
     grouped: rows of a program are queries of all heads that share a KV head, head by head.
     gate: groups that weigh little enough are left out once their scores are known (parts/gate.py).
-    listed: a list says which tiles a query tile visits, and in which order.
-    mixed: the list goes on with tiles whose mean stands in for them.
-    mods: the graphs of score_mod and mask_mod, or None (parts/mods.py).
+    listed: a list says which tiles a query tile visits, and in which order; mixed: it goes on with tiles to replace.
+    traced: what became of each group is told behind the lists (parts/gate.py). mods: graphs of score_mod and mask_mod.
     """
 
     d: int
@@ -98,6 +96,7 @@ class Spec:
     gate: bool = False
     listed: bool = False
     mixed: bool = False
+    traced: bool = False
     mods: tuple | None = None
 
 
@@ -278,10 +277,9 @@ class Assembly(Teams):
         return S.block(c, self.KC * self.U) if part[0] else S.filled_block(c, self.KC * self.U, self.L.splat(0.0))
 
     @inline
-    def modify(self, s, first, softcap, bias, mask, meta, x, mods):
-        """score_mod, softcap, bias and mask, in this order, on a block of scores whose first key is `first`."""
+    def modify(self, s, first, softcap, bias, mask, meta, x):
+        """Softcap, bias and mask, in this order, on a block of scores whose first key is `first`."""
         L, U, spec = self.L, self.U, self.spec
-        mods.score(s, first)
         if spec.softcap:
             for value in s.values:
                 assign(value, L.tanh(value / softcap) * softcap)
@@ -298,8 +296,7 @@ class Assembly(Teams):
                     own = shared if shared is not None else L.gather(array, x.starts[place][u], j, dtype)
                     # A bias of -inf masks, whatever the score is: NaN - inf would be NaN.
                     hidden, otherwise = (0.0, value) if name == "mask" else (NEGATIVE_INFINITY, value + own)
-                    masked = L.where_equal(own, hidden, L.splat(NEGATIVE_INFINITY), otherwise)
-                    assign(value, masked)
+                    assign(value, L.where_equal(own, hidden, L.splat(NEGATIVE_INFINITY), otherwise))
 
     @inline
     def as_means(self, s, first, means, visits, visit, count):
