@@ -17,9 +17,10 @@ from aat.errors import BackendError, value_error
 
 
 def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), scale=None, softcap=None,
-              sinks=None, kv_lens=None, q_offset=None, score="dot", tolerance=0.0, tiling="auto",
-              layout="bhsd", backend="auto", return_lse=False, return_info=False, out=None):
-    """Exact attention: softmax(softcap(scale q k^T) + bias, over the visible keys) v.
+              sinks=None, kv_lens=None, q_offset=None, score="dot", score_mod=None, mask_mod=None,
+              tolerance=0.0, tiling="auto", layout="bhsd", backend="auto", return_lse=False, return_info=False,
+              out=None):
+    """Exact attention: softmax(softcap(score_mod(scale q k^T)) + bias, over the visible keys) v.
 
     Parameters
     ----------
@@ -47,6 +48,12 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
     q_offset : int or integer array (B,), optional
         Position of query row 0; goes before what `causal` says.
     score : "dot"
+    score_mod : function (s, b, h, q, k) -> float, optional
+        What stands in the place of the scaled score s of query head h of sequence b, for the query at position q and
+        key k; goes before softcap. Compiled into the kernel (docs/score_mod.md): operators, functions of aat.lane,
+        and NumPy arrays that it captures, indexed.
+    mask_mod : function (b, h, q, k) -> bool, optional
+        Whether a query may attend to a key, as `mask`; tiles of which it leaves nothing are not visited.
     tolerance : float, default 0
         How far an element of out may be from the exact one, over max |v| of its head: groups of keys are then left
         out whose weight provably makes no more than that (docs/tiling.md; Info.error_bound is the proof of each row).
@@ -77,14 +84,15 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
     """
     further = None if mask is bias is sinks is kv_lens is q_offset is None else (mask, bias, sinks, kv_lens, q_offset)
     kind = repeated.kind(q, k, v, out, further, (causal, window, scale, softcap, score, tolerance, tiling, layout,
-                                                 backend, return_lse, return_info))
+                                                 backend, return_lse, return_info), score_mod or mask_mod)
     known = repeated.UNKNOWN if kind is None else repeated.again(kind, q, k, v, out, further)
     if known is not repeated.UNKNOWN:
         return known
     call = arguments.check(
         q, k, v, mask=mask, bias=bias, causal=causal, window=window, scale=scale, softcap=softcap,
-        sinks=sinks, kv_lens=kv_lens, q_offset=q_offset, score=score, tolerance=tolerance, tiling=tiling,
-        layout=layout, backend=backend, return_lse=return_lse, return_info=return_info, out=out)
+        sinks=sinks, kv_lens=kv_lens, q_offset=q_offset, score=score, score_mod=score_mod, mask_mod=mask_mod,
+        tolerance=tolerance, tiling=tiling, layout=layout, backend=backend, return_lse=return_lse,
+        return_info=return_info, out=out)
     return answer(call, *execute(call, kind))
 
 
@@ -199,6 +207,8 @@ def obstacles(problem, tiling, backend, limits):
         reasons.append(f"dtype {problem.dtype} is not computed on this device, which takes {', '.join(takes)}; "
                        'convert the inputs, or use backend="cpu"')
     if isinstance(tiling, TileConfig):
+        if problem.mods is not None and tiling.columns:
+            reasons.append("tiles of attention_decode (columns=True) take no score_mod or mask_mod; leave tiling= away")
         reasons += tiling.problems(backend=backend, d=problem.D, dv=problem.Dv, **limits.of_tiles())
     return reasons
 

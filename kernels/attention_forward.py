@@ -5,7 +5,8 @@ is in aat.kernels.lanes or in the TileConfig.
 """
 import taichi as ti
 from aat.kernels.lanes.base import inline
-from aat.kernels.parts.gate import COMPUTED, LEFT, gate_of, gathered, means_of, visits_of
+from aat.kernels.parts.gate import COMPUTED, LEFT, gate_of, gathered, means_of
+from aat.kernels.parts.mods import mods_of, visits_of
 from aat.kernels.parts.queries import Assembly, Counts, Meta
 
 
@@ -43,16 +44,19 @@ def build(lanes, config, spec):
     SCRATCH = ti.types.ndarray(L.vector, 1) if asm.scratch else ti.template()
     STAGE = NUMBERS if asm.stage else ti.template()
     SHARES = NUMBERS if spec.gate else ti.template()
-    TILES = INTS if spec.listed or spec.traced else ti.template()
+    changed, masked = (graph is not None for graph in spec.mods or (None, None))
+    every, modded = int(changed), changed or masked
+    TILES = INTS if spec.listed or spec.traced or masked else ti.template()
     MEANS = NUMBERS if spec.mixed else ti.template()
+    MOD_INTS, MOD_NUMBERS = (INTS, NUMBERS) if spec.mods else (ti.template(), ti.template())
     gather = gathered(BD, config.pairs)
     q_parts, out_parts, depth_parts = asm.moved_parts(OWN), asm.moved_parts(OWN_V), asm.depth_parts()
 
     @ti.kernel
     def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: OUT, lse: LSE, mask: MASK, bias: BIAS,
                           sinks: SINKS, scratch: SCRATCH, stage: STAGE, sums: SUMS, allowed: SHARES, shares: SHARES,
-                          tiles: TILES, means: MEANS, meta: INTS, scale: NUMBER, softcap: NUMBER, first: ti.i32,
-                          count: ti.i32):
+                          tiles: TILES, means: MEANS, mod_ints: MOD_INTS, mod_numbers: MOD_NUMBERS, meta: INTS,
+                          scale: NUMBER, softcap: NUMBER, first: ti.i32, count: ti.i32):
         ti.loop_config(block_dim=BD, serialize=L.serial)
         for t in range(first * BD, (first + count) * BD):
             rules = L.enter()
@@ -85,6 +89,7 @@ def build(lanes, config, spec):
                 visited = 0
                 whole = 0
                 visits = visits_of(asm, tiles, meta, x, BN)
+                mods = mods_of(asm, mod_ints, mod_numbers, meta, x)
                 gate = gate_of(asm, allowed, meta, x)
                 if ti.static(spec.gate):
                     gate.refresh(m, l)
@@ -94,6 +99,9 @@ def build(lanes, config, spec):
                 for visit in range(visits.every):
                     n = visits.tile(visit)
                     replaces = visits.means(visit)
+                    unsure = 0
+                    if ti.static(masked):
+                        unsure = visits.unsure(visit)
                     K = tile(k_rows, k_fast, stage, stage_address, k_base, n * BN, D, thread)
                     V = tile(v_rows, v_fast, stage, stage_address, v_base, n * BN, DV, thread)
                     if ti.static(staged):
@@ -119,7 +127,7 @@ def build(lanes, config, spec):
                             partial = (start < x.full_begin) or (start + BG > x.full_end)
                             if replaces == 0:
                                 visited += 1
-                                if not partial:
+                                if not partial and unsure == 0:
                                     whole += 1
 
                             # Scores of KC keys at a time: s[i, u] = sum_d k[i, d] q[d, u].
@@ -137,14 +145,34 @@ def build(lanes, config, spec):
                                     if ti.static(part == depth_parts[-1]):
                                         team.sum(s.values, thread)
                                         if replaces == 0:
-                                            asm.modify(s, start + c * KC, softcap, bias, mask, meta, x)
-                                            if partial:
-                                                asm.keep(s, start + c * KC, x)
+                                            if ti.static(not changed):
+                                                asm.modify(s, start + c * KC, softcap, bias, mask, meta, x)
+                                                if partial:
+                                                    asm.keep(s, start + c * KC, x)
                                         if ti.static(spec.mixed):
                                             if replaces > 0:
                                                 asm.as_means(s, start + c * KC, centres, visits, visit, replaces)
-                                        asm.raise_maxima(top, s)
+                                        if ti.static(not modded):
+                                            asm.raise_maxima(top, s)
+                                        if ti.static(masked and not changed):
+                                            if unsure == 0:
+                                                asm.raise_maxima(top, s)
                                     S.put_block(c, KC * U, s)
+                            if ti.static(modded):
+                                # A caller's functions take a key at a time: a block of keys compiles as much longer.
+                                if every == 1 or unsure == 1:
+                                    for j in loop(span(j0, j1, BG)):
+                                        s = S.block(j, U)
+                                        if ti.static(changed):
+                                            mods.score(s, start + j)
+                                            asm.modify(s, start + j, softcap, bias, mask, meta, x)
+                                            if partial:
+                                                asm.keep(s, start + j, x)
+                                        if ti.static(masked):
+                                            if unsure == 1:
+                                                mods.mask(s, start + j)
+                                        asm.raise_maxima(top, s)
+                                        S.put_block(j, U, s)
 
                             light = 0
                             if ti.static(spec.gate):

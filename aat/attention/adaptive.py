@@ -110,8 +110,8 @@ class _Job:
         """The strategy's TilePlan, and the means of the tiles if it replaces some. None: every visible tile is visited,
         and the gate decides."""
         problem = self.problem
-        if problem.softcap is not None or not self.strategy.plans:
-            return None, None       # what summaries say of scores, they say before a softcap
+        if problem.softcap is not None or problem.mods is not None or not self.strategy.plans:
+            return None, None       # what summaries say of scores, they say before a softcap or a score_mod
         asked = request.of(replace(problem, tolerance=self.tolerance), self.strategy, config, self.session)
         plan, moments = self.strategy.plan(asked), asked.summary.moments
         if not plan.replaced_counts.any():

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from aat.attention import mods
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -53,7 +55,8 @@ class Tiles:
 def describe(launch):
     """Add the arguments of a launch (aat.attention.dot._Launch) to it: kappa and ln T, lists of tiles, their means."""
     allowance, problem, session, Meta = launch.allowance, launch.problem, launch.session, launch.Meta
-    launch.arguments |= {"allowed": 0, "tiles": 0, "means": 0}
+    lists = mods.describe(launch)
+    launch.arguments |= {"allowed": 0, "tiles": session.array(lists) if lists.size else 0, "means": 0}
     if allowance is None:
         return
     number = np.dtype(np.float64 if launch.on_cpu and problem.dtype == "f64" else np.float32)
@@ -62,7 +65,6 @@ def describe(launch):
     launch.arguments["allowed"] = session.array(allowed)
     launch.missing = session.empty(problem.rows, number)
     launch._address(Meta.SHARES_ADDRESS, launch.missing)
-    lists = np.zeros(0, np.int32)
     if allowance.tiles is not None:
         launch.meta_host[[Meta.NUMBER, Meta.LISTED]] = allowance.tiles.number, allowance.tiles.width
         lists = allowance.tiles.flat

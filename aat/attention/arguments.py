@@ -44,8 +44,8 @@ class Call:
 
 
 def check(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), scale=None, softcap=None,
-          sinks=None, kv_lens=None, q_offset=None, score="dot", tolerance=0.0, tiling="auto", layout="bhsd",
-          backend="auto", return_lse=False, return_info=False, out=None):
+          sinks=None, kv_lens=None, q_offset=None, score="dot", score_mod=None, mask_mod=None, tolerance=0.0,
+          tiling="auto", layout="bhsd", backend="auto", return_lse=False, return_info=False, out=None):
     """Return the Call that the arguments of `aat.attention` state; raise ValueError or TypeError if none."""
     tolerance = _check_choices(score, tolerance, layout, backend)
     for name, flag in (("return_lse", return_lse), ("return_info", return_info)):
@@ -65,7 +65,7 @@ def check(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), sc
         q=cq, k=ck, v=cv, dtype=dtype, mask=_mask(mask, full), bias=_bias(bias, full), left=left, right=right,
         scale=_scale(scale, cq.shape[3], dtype), softcap=_softcap(softcap, dtype),
         sinks=_sinks(sinks, full[1], dtype), kv_lens=lens, q_offset=offset, return_lse=bool(return_lse),
-        tolerance=tolerance)
+        tolerance=tolerance, mods=_mods(score_mod, mask_mod, full, offset))
     if out is not None:
         optional = [_host(x) for x in (mask, bias, sinks, kv_lens, q_offset)]
         target = _out(out, inputs["q"], problem, layout, squeeze, [cq, ck, cv, *optional])
@@ -194,6 +194,14 @@ def _scale(scale, d, dtype):
         raise value_error("scale", "a number that is finite in the dtype of the computation", told(scale),
                           remedy)
     return value
+
+
+def _mods(score_mod, mask_mod, full, offset):
+    if score_mod is None and mask_mod is None:
+        return None
+    from aat.mods.call import Mods
+
+    return Mods.of(score_mod, mask_mod, full, offset)
 
 
 def _softcap(softcap, dtype):

@@ -37,6 +37,8 @@ class Problem:
         it.
     tolerance : float
         The error that may be made, over max |v| of a head; 0 asks for the exact result.
+    mods : aat.mods.call.Mods or None
+        Functions that change the scaled score, and that say who may attend to whom.
     """
 
     q: Any
@@ -55,6 +57,7 @@ class Problem:
     return_lse: bool
     out: Any = None
     tolerance: float = 0.0
+    mods: Any = None
 
     @property
     def B(self):

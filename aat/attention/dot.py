@@ -57,7 +57,8 @@ def specify(problem, careful=False, grouped=False, allowance=None):
                 softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
                 careful=careful, grouped=grouped, gate=allowance is not None,
                 listed=getattr(allowance, "tiles", None) is not None,
-                mixed=getattr(allowance, "means", None) is not None, traced=getattr(allowance, "trace", False))
+                mixed=getattr(allowance, "means", None) is not None, traced=getattr(allowance, "trace", False),
+                mods=problem.mods and problem.mods.key)
 
 
 def plan(problem, session, config=None):
@@ -271,8 +272,8 @@ class _Launch:
             self.joined.prepare(self, self.meta, sinks)
             (out, lse, sums), sinks = self.joined.outputs, 0
         arguments = (given["q"], given["k"], given["v"], out, lse, given["mask"], given["bias"], sinks, scratch, stage,
-                     sums, given["allowed"], self.missing, given["tiles"], given["means"], self.meta,
-                     problem.scale, problem.softcap or 1.0)
+                     sums, given["allowed"], self.missing, given["tiles"], given["means"], given["mod_ints"],
+                     given["mod_numbers"], self.meta, problem.scale, problem.softcap or 1.0)
         self.make = lambda: session.kernel(key, make)
         self.kernel, self.kernel_arguments = self.make(), (*arguments, 0, self.programs)
         if self.on_cpu:

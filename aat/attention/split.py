@@ -136,7 +136,8 @@ def part_of(problem, region):
         mask=broadcast(problem.mask), bias=broadcast(problem.bias), out=cut(problem.out, batch, heads, rows),
         sinks=None if problem.sinks is None else problem.sinks[heads],
         kv_lens=None if problem.kv_lens is None else problem.kv_lens[batch],
-        q_offset=problem.q_offset[batch] + np.int32(rows.start))
+        q_offset=problem.q_offset[batch] + np.int32(rows.start),
+        mods=None if problem.mods is None else problem.mods.part(batch, heads))
 
 
 def _small(problem, limit):

@@ -46,6 +46,8 @@ FEATURES: dict[str, Callable] = {
     "window": lambda c, o: "window" in o,
     "boolean mask": lambda c, o: "mask" in o,
     "bias": lambda c, o: "bias" in o,
+    "score_mod": lambda c, o: "score_mod" in o,
+    "mask_mod": lambda c, o: "mask_mod" in o,
     "scale": lambda c, o: "scale" in o,
     "softcap": lambda c, o: "softcap" in o,
     "sinks": lambda c, o: "sinks" in o,

@@ -9,13 +9,14 @@ A Case is a name, sizes, a dtype, options and a recipe for the data; `make(case)
     grid         timed on demand: lengths by head sizes
     device       timed on arrays that stay on a GPU, in the order in which they matter; device-quick: tiny ones
     adversarial  aims at one failure: poison, extremes, empty rows
+    mods         scores and masks by functions (aat/validation/mods.py)
     adaptive     data of aat/validation/generators.py and captured.py, for adaptive tiling
 
-A KernelCase is a problem of a kernel beside attention (aat/operations): tags small, full and bench.
+Those of bench, grid and device stand in aat/validation/timed.py. A KernelCase is a problem of a kernel beside attention (aat/operations): tags small, full and bench.
 """
 from dataclasses import dataclass, field
 
-from aat.validation import captured
+from aat.validation import captured, timed
 from aat.validation.generators import GENERATORS
 from aat.validation.inputs import make
 
@@ -149,6 +150,34 @@ def _small():
     yield _case(a, "dead-rows-sinks", 31, 35, fill="dead_rows", mask="qk", sinks=True)
 
 
+def _mods():
+    """Scores and masks by functions: the recipes of aat/validation/mods.py."""
+    s = "small mods"
+    yield _case(s, "mod-alibi", 37, 70, B=2, Hq=4, Hk=2, score_mod="alibi", q_offset=5)
+    yield _case(s, "mod-relative", 37, 70, Hq=4, Hk=2, score_mod="relative", q_offset=-9)
+    yield _case(s, "mod-clipped", 37, 70, score_mod="clipped", dtype="bf16", causal="lower_right")
+    yield _case(s, "mod-gated", 37, 70, B=2, Hq=4, Hk=2, score_mod="gated")
+    yield _case(s, "mod-documents", 70, 70, B=2, mask_mod="documents")
+    yield _case(s, "mod-prefix", 50, 50, B=3, mask_mod="prefix", q_offset=(0, 3, 20))
+    yield _case(s, "mod-sink-keys", 90, 90, mask_mod="sink_keys", kv_lens=(70,))
+    yield _case(s, "mod-dilated", 40, 60, Hq=4, Hk=2, mask_mod="dilated", causal="lower_right")
+    yield _case(s, "mod-causal-one-row", 1, 90, Hq=4, Hk=2, mask_mod="causal", q_offset=80)
+    yield _case(s, "mod-dead-rows", 40, 50, mask_mod="nothing")
+    yield _case(s, "mod-dead-rows-sinks", 40, 50, mask_mod="nothing", sinks=True)
+    yield _case(s, "mod-everything", 23, 61, B=2, Hq=4, Hk=2, score_mod="gated", mask_mod="documents", mask="b1qk",
+                bias="hqk", causal="lower_right", window=(20, None), softcap=4.0, scale=0.5, sinks=True,
+                kv_lens=(61, 30))
+    yield _case("small mods adversarial", "mod-poison", 37, 70, B=2, fill="past_poison", kv_lens=(41, 33),
+                score_mod="alibi", mask_mod="dilated")
+    f = "full mods"
+    yield _case(f, "mod-f64", 37, 70, B=2, Hq=4, Hk=2, dtype="f64", score_mod="gated", mask_mod="documents")
+    yield _case(f, "mod-f16", 90, 170, Hq=4, Hk=2, D=64, dtype="f16", score_mod="relative", mask_mod="sink_keys")
+    yield _case(f, "mod-causal-64", 300, 300, D=64, mask_mod="causal")
+    yield _case(f, "mod-documents-64", 260, 500, B=2, Hq=4, Hk=2, D=64, mask_mod="documents", q_offset=120)
+    yield _case(f, "mod-cross-50x5000", 50, 5000, Hq=1, Hk=1, D=64, score_mod="alibi", mask_mod="dilated",
+                causal="lower_right")
+
+
 def _full():
     s, a = "full", "full adversarial"
     for D in (1, 7, 33, 59, 64, 72, 111, 128, 256):
@@ -199,63 +228,6 @@ def _adaptive():
         yield _case("full adaptive", name, 100, 300, D=32, fill=name)
     for name in captured.LAYERS:
         yield _case("full adaptive", name, fill=name, **captured.SIZES)
-
-
-def _bench():
-    s = "bench"
-    yield _case(s, "launch", 8, 8, Hq=1)
-    for S in (512, 1024):
-        yield _case(s, f"dense-{S}", S, S, Hq=8, D=64)
-    for S in (2048, 4096):
-        yield _case(s, f"dense-{S}", S, S, Hq=8, D=64)
-        yield _case(s, f"causal-{S}", S, S, Hq=8, D=64, causal=True)
-    yield _case(s, "dense-1920-128", 1920, 1920, Hq=8, D=128)
-    yield _case(s, "window-4096", 4096, 4096, Hq=8, D=64, causal=True, window=(512, None))
-    yield _case(s, "gqa-2048", 2048, 2048, Hq=16, Hk=4, D=64, causal=True)
-    yield _case(s, "prefill-256-of-2304", 256, 2304, Hq=16, Hk=4, D=64, causal="lower_right")
-    yield _case(s, "cross-64x16384", 64, 16384, Hq=4, D=64)
-    yield _case(s, "cross-64x16384-1", 64, 16384, Hq=1, D=64)
-    yield _case(s, "odd-1021x1531", 1021, 1531, Hq=8, D=111)
-    yield _case(s, "call-64", 64, 64, Hq=8, D=64)
-    for keys in (4096, 8192, 16384):
-        yield _case(s, f"decode-{keys}-128", 1, keys, Hq=32, Hk=8, D=128)
-    yield _case(s, "decode-4096", 1, 4096, B=8, Hq=16, Hk=4, D=64)
-    yield _case(s, "mask-1024", 1024, 1024, B=2, Hq=8, D=64, mask="b1qk")
-    yield _case(s, "f16-2048", 2048, 2048, Hq=8, D=64, dtype="f16")
-    yield _case(s, "bf16-2048", 2048, 2048, Hq=8, D=64, dtype="bf16")
-    yield _case(s, "minilm-ragged", 256, 256, B=16, Hq=12, D=32,
-                kv_lens=(256, 201, 14, 33, 90, 128, 77, 250, 5, 61, 180, 143, 22, 110, 64, 199))
-
-
-def _grid():
-    """Prefill over lengths and head sizes, and long decode: `aat bench --tag grid`."""
-    for S in (128, 512, 2048):
-        for D in (32, 64, 128, 256):
-            yield _case("grid", f"grid-{S}-{D}", S, S, Hq=8, D=D)
-            yield _case("grid", f"grid-{S}-{D}-causal", S, S, Hq=8, D=D, causal=True)
-    yield _case("grid", "grid-8192-64", 8192, 8192, Hq=2, D=64)
-    yield _case("grid", "grid-8192-64-causal", 8192, 8192, Hq=2, D=64, causal=True)
-    yield _case("grid", "grid-16384-64-window", 16384, 16384, Hq=2, D=64, causal=True, window=(256, None))
-    yield _case("grid", "decode-65536-128", 1, 65536, Hq=32, Hk=8, D=128)
-
-
-def _device():
-    """`aat bench --device-suite`; data of a generator is computed with a tolerance, and without."""
-    s, q = "device", "device-quick"
-    yield _case(s, "device-64", 2048, 2048, Hq=64, D=64)
-    yield _case(s, "device-128", 2048, 2048, Hq=32, D=128)
-    yield _case(s, "device-64-causal", 4096, 4096, Hq=32, D=64, causal=True)
-    yield _case(s, "device-decode", 1, 16384, B=8, Hq=32, Hk=8, D=128)
-    yield _case(s, "device-decode-1", 1, 16384, Hq=32, Hk=8, D=128)
-    yield _case(s, "device-gqa", 4096, 4096, Hq=32, Hk=8, D=128, causal=True)
-    yield _case(s, "device-32", 2048, 2048, Hq=64, D=32)
-    yield _case(s, "device-g1", 8192, 8192, Hq=16, D=64, fill="g1-topics-0.3")
-    yield _case(s, "device-64-8192", 8192, 8192, Hq=16, D=64)
-    yield _case(s, "device-64-8192-causal", 8192, 8192, Hq=16, D=64, causal=True)
-    yield _case(s, "device-128-8192", 8192, 8192, Hq=8, D=128)
-    yield _case(q, "device-tiny", 24, 32, Hq=4, D=8)
-    yield _case(q, "device-tiny-causal", 24, 24, Hq=4, Hk=2, D=8, causal=True)
-    yield _case(q, "device-tiny-g1", 40, 40, Hq=2, D=8, fill="g1-topics-0.3")
 
 
 @dataclass(frozen=True)
@@ -342,7 +314,8 @@ def _table(cases):
     return table
 
 
-CASES: dict[str, Case] = _table((*_small(), *_full(), *_adaptive(), *_bench(), *_grid(), *_device()))
+CASES: dict[str, Case] = _table((*_small(), *_mods(), *_full(), *_adaptive(), *timed.bench(_case),
+                                *timed.grid(_case), *timed.device(_case)))
 KERNEL_CASES: dict[str, KernelCase] = _table(_kernels())
 
 

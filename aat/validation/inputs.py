@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from aat.validation import captured
+from aat.validation import captured, mods
 from aat.validation.generators import GENERATORS
 
 DTYPES = {"f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64"}
@@ -37,6 +37,9 @@ def make(case):
         if name in options:
             value = options[name]
             call[name] = value if isinstance(value, int) else np.array(value, np.int32)
+    for name in ("score_mod", "mask_mod"):
+        if name in options:
+            call[name] = mods.make(options[name], case)[0]
     FILLS[case.fill](rng, q, k, v, call)
     q, k, v = (x.astype(dtype) for x in (q, k, v))
     for name in ("bias", "sinks"):

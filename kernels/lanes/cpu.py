@@ -188,6 +188,37 @@ class CpuLanes:
         return whole, local(rows - whole * n)
 
     @inline
+    def whole(self, x):
+        """The whole number x in every lane (i32 lanes)."""
+        return local(self.positions_type([x] * self.width))
+
+    @inline
+    def as_number(self, whole):
+        """i32 lanes as numbers."""
+        whole = local(whole)
+        return self._value("as_number", whole) if self.bitcode else self._by_lane(
+            lambda w: ti.cast(element(whole, w), self.scalar))
+
+    @inline
+    def of_scalar(self, name, x):
+        """An elementary function, by its name here, of one number and not of lanes."""
+        if name in ("exp2", "log2"):
+            ln2 = self._constant(0.6931471805599453)
+            return local(ti.exp(x * ln2) if name == "exp2" else ti.log(x) / ln2)
+        return local(getattr(ti, name)(x))
+
+    @inline
+    def look_up(self, array, address, index, numbers):
+        """Lane w reads array[index[w]]: numbers of the lanes' scalar, or i32."""
+        index = local(index)
+        if self.bitcode:
+            found = local(self.vector(0.0) if numbers else self.positions_type(0))
+            self._call("look_up_number" if numbers else "look_up_whole", address, index, found)
+            return found
+        values = [element(array, element(index, w)) for w in range(self.width)]
+        return local((self.vector if numbers else self.positions_type)(values))
+
+    @inline
     def first(self, lanes):
         """The number in the first lane."""
         return local(element(lanes, 0))

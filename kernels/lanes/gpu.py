@@ -118,6 +118,23 @@ class GpuLanes:
         return whole, local(rows - whole * n)
 
     @inline
+    def whole(self, x):
+        return local(ti.cast(x, ti.i32))
+
+    @inline
+    def as_number(self, whole):
+        return local(ti.cast(whole, ti.f32))
+
+    @inline
+    def of_scalar(self, name, x):
+        """A lane is one number."""
+        return getattr(self, name)(x)
+
+    @inline
+    def look_up(self, array, address, index, numbers):
+        return local(element(array, index))
+
+    @inline
     def first(self, lanes):
         """The number in the first lane: a thread has one."""
         return lanes

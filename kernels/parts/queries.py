@@ -79,7 +79,7 @@ class Spec:
     grouped: rows of a program are queries of all heads that share a KV head, head by head.
     gate: groups that weigh little enough are left out once their scores are known (parts/gate.py).
     listed: a list says which tiles a query tile visits, and in which order; mixed: it goes on with tiles to replace.
-    traced: what became of each group is told behind the lists (COMPUTED, LEFT of parts/gate.py).
+    traced: what became of each group is told behind the lists (parts/gate.py). mods: graphs of score_mod and mask_mod.
     """
 
     d: int
@@ -97,6 +97,7 @@ class Spec:
     listed: bool = False
     mixed: bool = False
     traced: bool = False
+    mods: tuple | None = None
 
 
 def scratch_lanes(config, spec):
@@ -286,7 +287,7 @@ class Assembly(Teams):
             if not kind:
                 continue
             dtype = spec.bias_type if name == "bias" else "mask"
-            for i in range(self.KC):
+            for i in range(len(s.values) // U):
                 j = local(ti.min(first + i, x.end - 1) * element(meta, place + 3))
                 # Without a query axis its stride is 0 and every lane starts at the same element.
                 shared = L.broadcast(array, L.first(x.starts[place][0]) + j, dtype) if kind == "keys" else None
@@ -295,8 +296,7 @@ class Assembly(Teams):
                     own = shared if shared is not None else L.gather(array, x.starts[place][u], j, dtype)
                     # A bias of -inf masks, whatever the score is: NaN - inf would be NaN.
                     hidden, otherwise = (0.0, value) if name == "mask" else (NEGATIVE_INFINITY, value + own)
-                    masked = L.where_equal(own, hidden, L.splat(NEGATIVE_INFINITY), otherwise)
-                    assign(value, masked)
+                    assign(value, L.where_equal(own, hidden, L.splat(NEGATIVE_INFINITY), otherwise))
 
     @inline
     def as_means(self, s, first, means, visits, visit, count):
@@ -313,7 +313,7 @@ class Assembly(Teams):
     @inline
     def keep(self, s, first, x):
         """-inf for keys outside a row's reach."""
-        for i in range(self.KC):
+        for i in range(len(s.values) // self.U):
             for u in range(self.U):
                 value = s.values[i * self.U + u]
                 assign(value, self.L.keep(value, first + i, x.low[u], x.high[u]))
