@@ -12,7 +12,8 @@ A Case is a name, sizes, a dtype, options and a recipe for the data; `make(case)
     mods         scores and masks by functions (aat/validation/mods.py)
     adaptive     data of aat/validation/generators.py and captured.py, for adaptive tiling
 
-Those of bench, grid and device stand in aat/validation/timed.py. A KernelCase is a problem of a kernel beside attention (aat/operations): tags small, full and bench.
+Those of bench, grid and device stand in aat/validation/timed.py. A KernelCase is a problem of a kernel beside attention
+(aat/operations): tags small, full and bench.
 """
 from dataclasses import dataclass, field
 
