@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from aat import functional
-from aat.attention import arguments
+from aat.attention import arguments, scored
 from aat.attention.split import INDEX_LIMIT, count_parts
 
 
@@ -88,7 +88,8 @@ def explain(q, k, v, **arguments_of_attention):
     obstacles = _obstacles(call, backend)
     if obstacles:
         return Explanation(backend, reason, parts=0, multiply_adds_dense=dense, obstacles=obstacles)
-    plan, device, note = _plan(problem, backend, call.tiling)
+    prepared = problem if problem.score is None else scored.prepared(problem)
+    plan, device, note = _plan(prepared, backend, call.tiling)
     return Explanation(backend, reason, device, plan, count_parts(problem), dense, note=note)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from aat.arrays import STORAGE, give, round_into
-from aat.attention import arguments, repeated
+from aat.attention import arguments, repeated, scored
 from aat.attention.base import Info, Result
 from aat.attention.positions import pairs_in_bounds
 from aat.attention.split import INDEX_LIMIT, run_in_parts
@@ -45,7 +45,10 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
         Keys at or past it do not exist.
     q_offset : int or integer array (B,), optional
         Position of query row 0; goes before what `causal` says.
-    score : "dot"
+    score : "dot" or a score object
+        `aat.attention.Geometric` and `aat.attention.Fidelity` make some (docs/kernels/scores.md): the score is then a
+        function of the two rows with parameters of its own, and scale is not given. softcap, bias and all that hides
+        keys apply as to any score. A row that is not finite scores NaN.
     tolerance : float, default 0
         How far an element of out may be from the exact one, over max |v| of its head: groups of keys are then left
         out whose weight provably makes no more than that (docs/tiling.md; Info.error_bound is the proof of each row).
@@ -181,7 +184,10 @@ def _launch(problem, session, tiling):
     if reasons:
         raise BackendError(session.backend, reasons)
     limit = min(INDEX_LIMIT, session.limits.max_index)
-    return run_in_parts(problem, lambda part: run(part, session, tiling), limit)
+    if problem.score is None:
+        return run_in_parts(problem, lambda part: run(part, session, tiling), limit)
+    result, parts = run_in_parts(scored.prepared(problem), lambda part: run(part, session, tiling), limit)
+    return scored.returned(problem, result), parts
 
 
 def obstacles(problem, tiling, backend, limits):
@@ -195,6 +201,8 @@ def obstacles(problem, tiling, backend, limits):
         reasons.append(f"dtype {problem.dtype} is not computed on this device, which takes {', '.join(takes)}; "
                        'convert the inputs, or use backend="cpu"')
     if isinstance(tiling, TileConfig):
+        if tiling.columns and problem.score is not None:
+            reasons.append("a TileConfig with columns=True is for scores scale q.k; leave tiling= away")
         reasons += tiling.problems(backend=backend, d=problem.D, dv=problem.Dv, **limits.of_tiles())
     return reasons
 
@@ -204,7 +212,7 @@ def account(problem, result, backend, reason, device, parts, seconds):
     tiles = {name: count for name, count in result.counts.items() if name not in ("pairs", "multiply_adds")}
     pairs = result.counts.get("pairs", 0)
     return Info(backend=backend, config=result.config, seconds=seconds,
-                multiply_adds=result.counts.get("multiply_adds", pairs * (problem.D + problem.Dv)),
+                multiply_adds=result.counts.get("multiply_adds", pairs * (problem.depth + problem.Dv)),
                 multiply_adds_dense=problem.multiply_adds_dense, tiles=tiles, device=device,
                 kernel=result.kernel, reason=reason, parts=parts, error_bound=_error_bound(problem, result),
                 tiling=result.tiling)

@@ -12,6 +12,7 @@ from aat.kernels.parts.queries import Assembly, Counts, Meta
 def build(lanes, config, spec):
     """The kernel for a lane type, tile sizes and features."""
     L, D, DV, asm = lanes, spec.d, spec.dv, Assembly(lanes, config, spec)
+    DQ, UP = asm.DQ, asm.UP        # columns of a query, and lane variables that each takes
     U, KC, BG, BN, BD = asm.U, asm.KC, asm.BG, config.keys_per_tile, config.threads
     in_shared = L.staged and not asm.stage
     # With everything in registers every index is static; otherwise loops run.
@@ -45,7 +46,7 @@ def build(lanes, config, spec):
     TILES = INTS if spec.listed else ti.template()
     MEANS = NUMBERS if spec.mixed else ti.template()
     gather = gathered(BD)
-    q_parts, out_parts, depth_parts = asm.moved_parts(D), asm.moved_parts(DV), asm.depth_parts()
+    q_parts, out_parts, depth_parts = asm.moved_parts(DQ), asm.moved_parts(DV), asm.depth_parts()
 
     @ti.kernel
     def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: OUT, lse: LSE, mask: MASK, bias: BIAS,
@@ -64,8 +65,8 @@ def build(lanes, config, spec):
             meta_address, memory = L.address(meta, Meta.META_ADDRESS), L.address(meta, Meta.SCRATCH_ADDRESS)
             counts = asm.counts(meta, program)
             S = asm.store(scratch, memory, program, thread, 0, BG * U)                # scores, then weights  [BG, U]
-            Q = asm.store(scratch, memory, program, thread, BG * U, D * U)            # scaled queries        [D, U]
-            A = asm.store(scratch, memory, program, thread, (BG + D) * U, DV * U)     # weighted sums         [DV, U]
+            Q = asm.store(scratch, memory, program, thread, BG * U, DQ * UP)          # scaled queries        [D, U]
+            A = asm.store(scratch, memory, program, thread, BG * U + DQ * UP, DV * U)  # weighted sums         [DV, U]
             q_address, out_address = L.address(meta, Meta.Q_ADDRESS), L.address(meta, Meta.O_ADDRESS)
             k_address, v_address = L.address(meta, Meta.K_ADDRESS), L.address(meta, Meta.V_ADDRESS)
             stage_address = L.address(meta, Meta.STAGE_ADDRESS)
@@ -126,21 +127,22 @@ def build(lanes, config, spec):
                                     s = asm.scores(S, c, part)
                                     at = [K.at(start + c * KC + i, part[0]) for i in ti.static(range(KC))]
                                     for d in loop(span(0, part[1], part[1])):
-                                        qd = Q.block(d, U, part[0] * U)
+                                        qd = Q.block(d, UP, part[0] * UP)
                                         for i in ti.static(range(KC)):
                                             y = K.get(at[i], d)
-                                            for u in ti.static(range(U)):
-                                                L.fma(y, qd.values[u], s.values[i * U + u])
+                                            for u in ti.static(range(UP)):
+                                                asm.term(y, qd.values[u], s.values[i * UP + u])
+                                    w = asm.scored(s, K, at, Q, part == depth_parts[-1], part[0])
                                     if ti.static(part == depth_parts[-1]):
                                         if replaces == 0:
-                                            asm.modify(s, start + c * KC, softcap, bias, mask, meta, x)
+                                            asm.modify(w, start + c * KC, softcap, bias, mask, meta, x)
                                             if partial:
-                                                asm.keep(s, start + c * KC, x)
+                                                asm.keep(w, start + c * KC, x)
                                         if ti.static(spec.mixed):
                                             if replaces > 0:
-                                                asm.as_means(s, start + c * KC, centres, visits, visit, replaces)
-                                        asm.raise_maxima(top, s)
-                                    S.put_block(c, KC * U, s)
+                                                asm.as_means(w, start + c * KC, centres, visits, visit, replaces)
+                                        asm.raise_maxima(top, w)
+                                    S.put_block(c, KC * U, w)
 
                             light = 0
                             if ti.static(spec.gate):

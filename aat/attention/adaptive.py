@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from aat.attention import dot, request
+from aat.attention import dot, request, scored
 from aat.attention.allowance import Allowance, Tiles
 from aat.attention.split import part_of
 from aat.attention.values import Values, finite_heads
@@ -76,15 +76,17 @@ class _Job:
         problem, session = self.problem, self.session
         if self.config is not None:
             return self.config
-        return TileConfig.adaptive(session.lane_width, problem.D, problem.Dv, self.strategy.tile_size(session.backend),
-                                   session.limits.shared_bytes, problem.Lq)
+        size = self.strategy.tile_size(session.backend)
+        config = TileConfig.adaptive(session.lane_width, problem.D, problem.Dv, size, session.limits.shared_bytes,
+                                     problem.Lq)
+        return scored.fitted(config, problem.form, problem.Dv)
 
     def _plan(self, config):
         """The strategy's TilePlan, and the means of the tiles if it replaces some. None: every visible tile is visited,
         and the gate decides."""
         problem = self.problem
-        if problem.softcap is not None or not self.strategy.plans:
-            return None, None       # what summaries say of scores, they say before a softcap
+        if problem.softcap is not None or problem.form is not None or not self.strategy.plans:
+            return None, None       # what summaries say of scores, they say of q.k before a softcap
         asked = request.of(replace(problem, tolerance=self.tolerance), self.strategy, config, self.session)
         plan, moments = self.strategy.plan(asked), asked.summary.moments
         if not plan.replaced_counts.any():

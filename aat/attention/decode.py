@@ -23,7 +23,10 @@ INDEXED = ("q", "k", "v", "out", "lse", "scratch", "parts_a", "parts_m", "parts_
 
 
 def suits(problem, session, config):
-    """Whether attention_decode takes a problem: `config` decides if there is one, else the shape."""
+    """Whether attention_decode takes a problem: `config` decides if there is one, else the shape. It has no scores but
+    scale q.k."""
+    if problem.form is not None:
+        return False
     if config is not None:
         return config.columns
     return session.backend == "cpu" and problem.Lq <= QUERIES

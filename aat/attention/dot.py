@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from aat.arrays import STORAGE, span
-from aat.attention import tasks
+from aat.attention import scored, tasks
 from aat.attention.allowance import describe as describe_allowance
 from aat.attention.allowance import left_out, shares
 from aat.attention.base import Result
@@ -34,8 +34,11 @@ def choose(problem, session, config=None, tune=True):
     Raises BackendError, with every reason, if the device cannot hold it. The policy "auto" may tune if `tune`.
     """
     width, shared = session.lane_width, session.limits.shared_bytes
-    chosen = config or policy.tuned(bucket(problem), session, problem if tune else None)[0]
-    chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq, problem.group)
+    if config is None and problem.form is not None:
+        chosen = scored.tiles(problem, session)
+    else:
+        chosen = config or policy.tuned(bucket(problem), session, problem if tune else None)[0]
+        chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq, problem.group)
     chosen = chosen if config else tasks.in_parts(chosen, problem)
     reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv, **session.limits.of_tiles())
     if reasons:
@@ -52,11 +55,12 @@ def specify(problem, careful=False, grouped=False, allowance=None):
         return "" if x is None else "rows" if several else "keys"
 
     bias_type = "f32" if problem.bias is None else _stored(problem.bias)
-    return Spec(d=problem.D, dv=problem.Dv, mask=kind(problem.mask), bias=kind(problem.bias), bias_type=bias_type,
-                softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
+    return Spec(d=problem.k.shape[3], dv=problem.Dv, mask=kind(problem.mask), bias=kind(problem.bias),
+                bias_type=bias_type, softcap=problem.softcap is not None, sinks=problem.sinks is not None,
+                lse=problem.return_lse,
                 careful=careful, grouped=grouped, gate=allowance is not None,
                 listed=getattr(allowance, "tiles", None) is not None,
-                mixed=getattr(allowance, "means", None) is not None)
+                mixed=getattr(allowance, "means", None) is not None, score=problem.form)
 
 
 def plan(problem, session, config=None):
@@ -75,7 +79,13 @@ def plan(problem, session, config=None):
             "threads": session.threads if session.backend == "cpu" else chosen.threads,
             "lanes": f"{chosen.lane_width}, {'LLVM intrinsics' if session.intrinsics else 'plain Taichi'}",
             "groups of keys": f"{counts['visited']} visited of {counts['total']}, {counts['full']} without a mask",
-            "why": "given by the caller" if config else policy.tuned(bucket(problem), session)[1]}
+            "why": _why(problem, session, config)}
+
+
+def _why(problem, session, config):
+    if config:
+        return "given by the caller"
+    return policy.tuned(bucket(problem), session)[1] if problem.form is None else "the default for such scores"
 
 
 def repeatable(problem, session, config=None, plain=True):
@@ -360,7 +370,7 @@ class _Launch:
         else:
             counts = count(problem, config)
         pairs = config.keys_per_group * self.rows
-        counts["multiply_adds"] = counts["visited"] * pairs * (problem.D + problem.Dv)
+        counts["multiply_adds"] = counts["visited"] * pairs * (problem.depth + problem.Dv)
         return counts
 
 

@@ -48,6 +48,7 @@ FEATURES: dict[str, Callable] = {
     "bias": lambda c, o: "bias" in o,
     "scale": lambda c, o: "scale" in o,
     "softcap": lambda c, o: "softcap" in o,
+    "scores by distance or overlap": lambda c, o: "score" in o,
     "sinks": lambda c, o: "sinks" in o,
     "kv_lens": lambda c, o: "kv_lens" in o,
     "q_offset": lambda c, o: "q_offset" in o,

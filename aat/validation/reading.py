@@ -9,7 +9,7 @@ import numpy as np
 
 
 def canonical(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), scale=None, softcap=None, sinks=None,
-              kv_lens=None, q_offset=None, layout="bhsd"):
+              kv_lens=None, q_offset=None, layout="bhsd", score="dot"):
     """Return the reference's keyword arguments for a call with these arguments."""
     q, k, v = (_heads_first(x, layout) for x in (q, k, v))
     B, _, Lq, D = q.shape
@@ -24,9 +24,10 @@ def canonical(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
         offset = np.full(B, Lk - Lq) if lens is None else lens - Lq
     else:
         offset = np.zeros(B, np.int64)
+    further = {} if isinstance(score, str) else {"score": score}
     return dict(q=q, k=k, v=v, mask=_four(mask), bias=_four(bias), left=left, right=right,
                 scale=1 / math.sqrt(D) if scale is None else scale, softcap=softcap, sinks=sinks, kv_lens=lens,
-                q_offset=offset)
+                q_offset=offset, **further)
 
 
 def canonical_output(out, lse, ndim, layout):
