@@ -9,7 +9,7 @@ from importlib import import_module
 import numpy as np
 
 from aat.arrays import STORAGE, give, round_into
-from aat.attention import arguments, repeated
+from aat.attention import arguments, repeated, scored
 from aat.attention.base import Info, Result
 from aat.attention.positions import pairs_in_bounds
 from aat.attention.split import INDEX_LIMIT, run_in_parts
@@ -47,7 +47,10 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
         Keys at or past it do not exist.
     q_offset : int or integer array (B,), optional
         Position of query row 0; goes before what `causal` says.
-    score : "dot"
+    score : "dot" or a score object
+        `aat.attention.Geometric` and `aat.attention.Fidelity` make some (docs/kernels/scores.md): the score is then a
+        function of the two rows with parameters of its own, and scale is not given. softcap, bias and all that hides
+        keys apply as to any score. A row that is not finite scores NaN.
     score_mod : function (s, b, h, q, k) -> float, optional
         What stands in the place of the scaled score s of query head h of sequence b, for the query at position q and
         key k; goes before softcap. Compiled into the kernel (docs/score_mod.md): operators, functions of aat.lane,
@@ -191,9 +194,17 @@ def _launch(problem, session, tiling, counted):
     if reasons:
         raise BackendError(session.backend, reasons)
     limit = min(INDEX_LIMIT, session.limits.max_index)
-    more = {} if isinstance(problem.q, np.ndarray) else {"counted": counted}  # a host array is waited for anyway
     strategy = tiling if isinstance(tiling, TilingStrategy) else None
-    return run_in_parts(problem, lambda part, own=tiling: mechanism.run(part, session, own, **more), limit, strategy)
+    host = isinstance(problem.q, np.ndarray) or problem.score is not None
+    more = {} if host else {"counted": counted}        # a host array is waited for anyway
+
+    def launch(part, own=tiling):
+        return mechanism.run(part, session, own, **more)
+
+    if problem.score is None:
+        return run_in_parts(problem, launch, limit, strategy)
+    result, parts = run_in_parts(scored.prepared(problem), launch, limit, strategy)
+    return scored.returned(problem, result), parts
 
 
 def obstacles(problem, tiling, backend, limits):
@@ -207,8 +218,12 @@ def obstacles(problem, tiling, backend, limits):
         reasons.append(f"dtype {problem.dtype} is not computed on this device, which takes {', '.join(takes)}; "
                        'convert the inputs, or use backend="cpu"')
     if isinstance(tiling, TileConfig):
-        if problem.mods is not None and tiling.columns:
+        if tiling.columns and problem.mods is not None:
             reasons.append("tiles of attention_decode (columns=True) take no score_mod or mask_mod; leave tiling= away")
+        if tiling.columns and problem.score is not None:
+            reasons.append("a TileConfig with columns=True is for scores scale q.k; leave tiling= away")
+        if (tiling.team > 1 or tiling.pairs) and problem.score is not None:
+            reasons.append("a TileConfig with team above 1 or pairs is for scores scale q.k; leave tiling= away")
         reasons += tiling.problems(backend=backend, d=problem.D, dv=problem.Dv, **limits.of_tiles())
     return reasons
 
@@ -218,7 +233,7 @@ def account(problem, result, backend, reason, device, parts, seconds):
     tiles = {name: count for name, count in result.counts.items()
              if name not in ("pairs", "multiply_adds", "multiply_adds_exact")}
     pairs = result.counts.get("pairs", 0)
-    done = result.counts.get("multiply_adds", pairs * (problem.D + problem.Dv))
+    done = result.counts.get("multiply_adds", pairs * (problem.depth + problem.Dv))
     return Info(backend=backend, config=result.config, seconds=seconds,
                 multiply_adds=done, multiply_adds_exact=result.counts.get("multiply_adds_exact", done),
                 multiply_adds_dense=problem.multiply_adds_dense, tiles=tiles, device=device,

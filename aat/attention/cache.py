@@ -203,8 +203,8 @@ class KVCache:
             return self.paged().gather()
 
     def attention(self, q, *, causal="lower_right", scale=None, softcap=None, sinks=None, bias=None,
-                  mask=None, window=None, q_offset=None, backend="auto", return_lse=False, return_info=False,
-                  out=None):
+                  mask=None, window=None, q_offset=None, score="dot", backend="auto", return_lse=False,
+                  return_info=False, out=None):
         """Attention of q over what the cache holds, as `aat.attention` means it.
 
         Parameters
@@ -219,8 +219,8 @@ class KVCache:
             Key j is at position j, dropped ones included.
         window : (left, right), optional
             As in `aat.attention`; by default the cache's own, (window - 1, None), which left may not exceed.
-        scale, softcap, sinks, backend, return_lse, return_info, out
-            As in `aat.attention`.
+        scale, softcap, sinks, score, backend, return_lse, return_info, out
+            As in `aat.attention`; with a score object the kept rows are gathered and prepared at each call.
 
         Returns
         -------
@@ -239,8 +239,8 @@ class KVCache:
             if self.window is not None:
                 mask, bias = checks.by_kept(self, "mask", mask), checks.by_kept(self, "bias", bias)
             call = self._call(q, causal=causal, scale=scale, softcap=softcap, sinks=sinks, bias=bias,
-                              mask=mask, window=window, q_offset=offset - self._starts, backend=backend,
-                              return_lse=return_lse, return_info=return_info, out=out)
+                              mask=mask, window=window, q_offset=offset - self._starts, score=score,
+                              backend=backend, return_lse=return_lse, return_info=return_info, out=out)
             return answer(call, *_attend(call, self.paged()))
 
     def error_bound(self, q, scale=None, sinks=None):
@@ -376,7 +376,8 @@ def _attend(call, pages):
     """
     given = call.problem
     backend, reason = where(call)
-    if backend == "cpu" and given.rows and given.Lk and given.Lq <= decode.QUERIES and given.dtype != "f64":
+    few = given.Lq <= decode.QUERIES and given.dtype != "f64" and given.score is None
+    if backend == "cpu" and given.rows and given.Lk and few:
         return _in_place(given, pages, backend, reason)
     narrow = given.dtype != "f32"
     k, v = pages.gather()

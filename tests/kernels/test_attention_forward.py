@@ -156,7 +156,8 @@ def assert_reference_is_the_oracle(call):
         assert np.all(close | same), f"{np.count_nonzero(~(close | same))} elements differ"
 
 
-FOUR_AXES = [case for case in (*SMALL, *FULL) if not {"layout", "ndim"} & dict(case.options).keys()]
+# scores that are no products have tests/kernels/test_attention_scores.py
+FOUR_AXES = [case for case in (*SMALL, *FULL) if not {"layout", "ndim", "score"} & dict(case.options).keys()]
 
 
 @named([case for case in FOUR_AXES if case.multiply_adds * case.Dv < 3e8])

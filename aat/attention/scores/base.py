@@ -56,6 +56,19 @@ class Score:
     q_scalars: tuple[str, ...] = ()
     k_scalars: tuple[str, ...] = ()
     forms: ClassVar[tuple[str, ...]] = ()
+    host_only: ClassVar[tuple[str, ...]] = ("chart",)       # attributes that `apply` does not ask for
+
+    def columns(self, d):
+        """How many columns of one product rows of d columns are prepared to."""
+        return d
+
+    def key(self):
+        """What `apply` depends on, hashable: kernels of scores with equal keys are the same kernel.
+
+        The class and its plain attributes; arrays (beta, curvature) are folded into columns and row numbers.
+        """
+        plain = ((name, value) for name, value in sorted(vars(self).items()) if name not in self.host_only)
+        return type(self), tuple((name, value) for name, value in plain if isinstance(value, (str, int, float)))
 
     def prepare_q(self, q):
         """Prepared queries, float64."""
@@ -80,6 +93,15 @@ class Score:
     def score(self, q, k):
         """The definition: scores (..., Hq, Lq, Lk), float64, in O(Lq Lk D) memory."""
         raise NotImplementedError
+
+    def defined(self, q, k):
+        """`score`, and NaN for pairs of which a row is not finite."""
+        (q, no_q), (k, no_k) = finite_rows(q), finite_rows(k)
+        s = self.score(q, k)
+        if no_q.any() or no_k.any():
+            no_k = grouped(no_k[..., None], s.shape[-3])[..., 0] if s.ndim > 2 else no_k
+            s = np.where(no_q[..., :, None] | no_k[..., None, :], np.nan, s)
+        return s
 
     def tile(self, k):
         """The Tile of keys k (..., n, D): its centre, and a radius rounded up. Many tiles: (T, B, H, n, D)."""
@@ -124,6 +146,15 @@ def paired(score, q, k):
         raise value_error(f"{score}: k", f"a number of heads that divides the {q.shape[-3]} of q",
                           f"{k.shape[-3]} heads")
     return grouped(k, q.shape[-3])
+
+
+def finite_rows(x):
+    """(rows, which of them are not finite): x (..., L, D) with another row, that any score takes, in their places."""
+    wrong = ~np.isfinite(x).all(-1)
+    if wrong.any():
+        other = x[~wrong][0] if not wrong.all() else np.full(x.shape[-1], 1e-3, x.dtype)
+        x = np.where(wrong[..., None], other, x)
+    return x, wrong
 
 
 def parameter(score, name, value, condition, expected, remedy=""):

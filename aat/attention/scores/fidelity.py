@@ -72,7 +72,10 @@ class Fidelity(Score):
             return q[0] * F
         if self.form == "log":
             return q[0] * ops.log(F + self.floor)
-        a = ops.arcsin(ops.sqrt(1 - F))
+        # arccos(sqrt F) by the smaller of sqrt F and sqrt(1 - F): 1 - F has lost what a small F was
+        near = F > 0.5
+        a = ops.arcsin(ops.sqrt(ops.where(near, 1 - F, F)))
+        a = ops.where(near, a, np.pi / 2 - a)
         return -(q[0] * (a * a))
 
     def derivative(self, u, q, k, ops=np):

@@ -29,6 +29,10 @@ class Spherical(MetricScore):
         self.q_scalars = ("height", "weight") if dot else ("weight",)
         self.k_scalars = ("height",) if dot else ()
 
+    def columns(self, d):
+        """D for "dot", D + 1 for "difference"."""
+        return d + (self.product == "difference")
+
     def points(self, x, argument="k"):
         """Points (..., D + 1) of rows (..., D)."""
         K = self._K(argument, x)
