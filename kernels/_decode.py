@@ -107,7 +107,7 @@ class Group(Traced):
         self.last = local(x.end - 1 - start)
         self.linear = asm.spec.page_size % asm.G == 0
         if self.linear:
-            self.base = keys.at(asm.where(x, start, table, meta))
+            self.base = keys.at(asm.place(x, start, table, meta))
             self.ahead = local(keys.row_step * asm.far)      # to the same row of the group that is asked for
             if asm.spec.page_size:
                 self.ahead, after = self._step(asm.far), self._step(asm.G)
@@ -271,9 +271,15 @@ class Assembly(Traced):
     @inline
     def where(self, x, j, table, meta):
         """(page, row there) of key j, which is brought within the task's keys first; without pages, (None, j)."""
+        if self.spec.page_size:
+            j = local(ti.min(ti.max(j, x.begin), x.end - 1))
+        return self.place(x, j, table, meta)
+
+    @inline
+    def place(self, x, j, table, meta):
+        """The same of a key whose page holds some key of the task."""
         if not self.spec.page_size:
             return None, local(j)
-        j = local(ti.min(ti.max(j, x.begin), x.end - 1))
         page = table.number(table.at(x.b * element(meta, Meta.TABLE) + j // self.spec.page_size), 0)
         return page, local(j % self.spec.page_size)
 
