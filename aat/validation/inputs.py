@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from aat.validation import captured, mods
 from aat.validation.generators import GENERATORS
 
 DTYPES = {"f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64"}
@@ -36,6 +37,9 @@ def make(case):
         if name in options:
             value = options[name]
             call[name] = value if isinstance(value, int) else np.array(value, np.int32)
+    for name in ("score_mod", "mask_mod"):
+        if name in options:
+            call[name] = mods.make(options[name], case)[0]
     FILLS[case.fill](rng, q, k, v, call)
     q, k, v = (x.astype(dtype) for x in (q, k, v))
     for name in ("bias", "sinks"):
@@ -230,4 +234,5 @@ FILLS: dict[str, Callable] = {
     "outside_poison": _outside_poison, "value_poison": _value_poison, "score_plus_inf": _score_plus_inf,
     "score_minus_inf": _score_minus_inf, "bias_minus_inf": _bias_minus_inf, "bias_lowest": _bias_lowest,
     "bias_lowest_f16": _bias_lowest_f16, "dead_rows": _dead_rows, "wide_values": _wide_values, **GENERATORS,
+    **captured.FILLS,
 }
