@@ -186,7 +186,9 @@ def _launch(problem, session, tiling):
     limit = min(INDEX_LIMIT, session.limits.max_index)
     if problem.score is None:
         return run_in_parts(problem, lambda part: run(part, session, tiling), limit)
-    result, parts = run_in_parts(scored.prepared(problem), lambda part: run(part, session, tiling), limit)
+    with session.scope():
+        prepared = scored.prepared(problem, session)
+        result, parts = run_in_parts(prepared, lambda part: run(part, session, tiling), limit)
     return scored.returned(problem, result), parts
 
 
