@@ -203,7 +203,8 @@ def _launch(problem, session, tiling, counted):
 
     if problem.score is None:
         return run_in_parts(problem, launch, limit, strategy)
-    result, parts = run_in_parts(scored.prepared(problem), launch, limit, strategy)
+    with session.scope():
+        result, parts = run_in_parts(scored.prepared(problem, session), launch, limit, strategy)
     return scored.returned(problem, result), parts
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from aat.arrays import STORAGE, round_into, widen
 from aat.attention.scores.base import finite_rows
 from aat.tiling.base import TileConfig
-from aat.tiling.threads import share
 
-CHUNK = 1 << 15        # numbers that are prepared at once: in float64 they stay in a second-level cache
+# Numbers that are prepared at once: in float64 they stay in a second-level cache. In one thread: two took twice as
+# long, as NumPy's calls on so few numbers wait for the interpreter (2026-11).
+CHUNK = 1 << 16
 
 
 def form(score, d):
@@ -23,18 +24,24 @@ def form(score, d):
                 score.product == "difference", score.apply)
 
 
-def prepared(problem):
+def prepared(problem, session=None):
     """The Problem with `form` for one with a score, in host memory: O((Lq + Lk) D) numbers.
 
     Keys past kv_lens are not looked at; rows that are not finite become NaN. ValueError where the score takes a row for
-    no point or state.
+    no point or state. Memory comes from an open scope of `session`, if it is on the CPU.
     """
     score, number = problem.score, np.float64 if problem.dtype == "f64" else np.float32
     made = form(score, problem.D)
     q, k, v = (widen(x if isinstance(x, np.ndarray) else x.numpy()) for x in (problem.q, problem.k, problem.v))
     lens = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
-    queries = _rows(score.prepare_q, q, np.full(problem.B, problem.Lq), made.products, made.query_width, number)
-    keys = _rows(score.prepare_k, k, lens, 1, made.key_width, number)
+
+    def memory(*shape):
+        if session is None or session.backend != "cpu":
+            return np.empty(shape, number)
+        return session.empty(int(np.prod(shape)), np.dtype(number)).reshape(shape)
+
+    queries = _rows(score.prepare_q, q, np.full(problem.B, problem.Lq), made.products, made.query_width, memory)
+    keys = _rows(score.prepare_k, k, lens, 1, made.key_width, memory)
     out = problem.out if problem.out is not None and problem.out.dtype == number else None
     return replace(problem, q=queries, k=keys, v=v, dtype="f64" if number is np.float64 else "f32", out=out, score=None,
                    form=made)
@@ -67,22 +74,22 @@ def fitted(config, made, dv):
     return replace(config, lane_vectors=vectors, keys_per_block=block, columns_per_block=columns)
 
 
-def _rows(prepare, x, lens, products, width, number):
+def _rows(prepare, x, lens, products, width, memory):
     """(B, H, L, width): what `prepare` makes of rows (B, H, L, D), of which lens[b] exist; the others are 0."""
     B, H, L, D = x.shape
-    rows = np.zeros((B, H, L, products, width // products), number)
+    rows = memory(B, H, L, products, width // products)
     step = max(1, CHUNK // (H * D))
     pieces = [(b, at, min(at + step, int(lens[b]))) for b in range(B) for at in range(0, int(lens[b]), step)]
 
-    def some(pieces):
-        with np.errstate(all="ignore"):
-            for b, first, end in pieces:
-                part, wrong = finite_rows(x[b, :, first:end])
-                found, into = prepare(part), rows[b, :, first:end]
-                columns = found.columns if found.columns.ndim == 4 else found.columns[None]
-                into[..., :columns.shape[-1]] = np.moveaxis(columns, 0, -2)
-                into[..., columns.shape[-1]:] = np.moveaxis(found.scalars, 0, -1)[..., None, :]
+    for b in range(B):
+        rows[b, :, int(lens[b]):] = 0
+    with np.errstate(all="ignore"):
+        for b, first, end in pieces:
+            part, wrong = finite_rows(x[b, :, first:end])
+            found, into = prepare(part), rows[b, :, first:end]
+            columns = found.columns if found.columns.ndim == 4 else found.columns[None]
+            into[..., :columns.shape[-1]] = columns.transpose(1, 2, 0, 3)
+            into[..., columns.shape[-1]:] = found.scalars.transpose(1, 2, 0)[:, :, None]
+            if wrong.any():
                 into[wrong] = np.nan
-
-    share(some, pieces, B * H * L)
     return rows.reshape(B, H, L, width)

@@ -57,9 +57,8 @@ class CpuLanes:
         self.exp2 = self._unary("exp2", lambda x: ti.exp(x * self._constant(0.6931471805599453)))
         self.log2 = self._unary("log2", lambda x: ti.log(x) * self._constant(1.4426950408889634))
         self.sqrt, self.tanh = self._unary("sqrt", ti.sqrt), self._unary("tanh", ti.tanh)
-        self.log1p, self.sinh, self.arcsin = (
-            self._unary(function.__name__, partial(function, self.scalar_name))
-            for function in (functions.log1p, functions.sinh, functions.arcsin))
+        for f in (functions.log1p, functions.sinh, functions.arcsin, functions.arccosh1p):
+            setattr(self, f.__name__, self._unary(f.__name__, partial(f, self.scalar_name)))
 
     def _constant(self, value):
         """A number in the lanes' precision: Taichi takes a Python float for an f32."""
@@ -104,6 +103,14 @@ class CpuLanes:
             self._call("fma_s", scalar, lanes, total)
         else:
             total._augassign(lanes * scalar, "Add")
+
+    @inline
+    def fma_lanes(self, a, b, total):
+        """total += a * b, lane by lane, rounded once (twice without the intrinsics)."""
+        if self.bitcode:
+            self._call("fma_v", local(a), local(b), total)
+        else:
+            total._augassign(a * b, "Add")
 
     @inline
     def add_square(self, scalar, lanes, total):
@@ -347,7 +354,6 @@ class CpuLanes:
         else:
             assign(element(meta, at), 1)
 
-    # -- tiles of keys ------------------------------------------------------------------------------------------
     @inline
     def rows_in_place(self, array, address, offset, stride, columns, last):
         """Rows of an array of the lanes' dtype."""

@@ -63,6 +63,14 @@ def log1p(name, x):
 
 
 @inline
+def arccosh1p(name, z):
+    """arcosh(1 + z) for z >= 0."""
+    p, z = _Numbers(name), local(z)
+    root = local(ti.sqrt(z * (z + p.number(2))))
+    return log1p(name, local(z + ti.select(z > p.number(2.0**60), z, root)))
+
+
+@inline
 def half_exp(name, x):
     """e^x / 2 for x >= 0; infinite where e^x is."""
     p, x = _Numbers(name), local(x)

@@ -52,6 +52,26 @@ def log1p_core(e, x):
     return e.select(e.compare("ult", x, e.const(-1.0)), e.const(float("nan")), result)
 
 
+def arccosh1p_core(e, z):
+    """arcosh(1 + z) = log1p(z + sqrt(z (z + 2))) for z >= 0; floats go without the cases of log1p. Beyond 2^60 the root
+    is z; what leaves the range of floats counts as 2^126, 87 and not infinity. A NaN stays one."""
+    from aat.kernels.lanes.generate import LN2
+
+    root = e.call("sqrt", e.fma(z, z, e.op("fadd", z, z)))
+    y = e.op("fadd", z, e.select(e.compare("ogt", z, e.const(2.0**60)), z, root))
+    if e.scalar == "double":
+        return log1p_core(e, y)
+    far, one = e.const(2.0**126), e.const(1.0)
+    y = e.select(e.compare("ogt", y, far), far, y)
+    shifted = e.iop("sub", e.to_int(e.op("fadd", y, one)), e.to_int(e.const(0.5**0.5)))
+    exponent = e.iop("and", shifted, e.iconst(-(1 << 23)))
+    scale = e.to_float(e.iop("sub", e.to_int(one), exponent))
+    f = e.fma(y, scale, e.op("fsub", scale, one))
+    log_m = e.fma(e.op("fmul", f, f), e.fma(f, e.horner(f, LOG1P_F32), e.const(-0.5)), f)
+    n = e.emit(f"sitofp {e.integer} {exponent} to {e.vector}")
+    return e.fma(n, e.const(LN2 / 2**23), log_m)
+
+
 def sinh_core(e, x):
     """Odd polynomial up to 1, (e^|x| - e^-|x|) / 2 beyond; infinite where e^|x| is."""
     from aat.kernels.lanes.generate import exp_core
@@ -81,6 +101,7 @@ def table(unary):
         "log1p": ("v", "v", unary(log1p_core)),
         "sinh": ("v", "v", unary(sinh_core)),
         "arcsin": ("v", "v", unary(arcsin_core)),
+        "arccosh1p": ("v", "v", unary(arccosh1p_core)),
         # (lanes - scalar)^2, added
         "square_s": ("svv", "-", _square),
     }

@@ -35,6 +35,10 @@ class GpuLanes:
         total._augassign(scalar * lanes, "Add")
 
     @inline
+    def fma_lanes(self, a, b, total):
+        total._augassign(a * b, "Add")
+
+    @inline
     def add_square(self, scalar, lanes, total):
         """total += (lanes - scalar)^2."""
         apart = local(lanes - scalar)
@@ -90,6 +94,10 @@ class GpuLanes:
     @inline
     def log1p(self, x):
         return functions.log1p("f32", x)
+
+    @inline
+    def arccosh1p(self, x):
+        return functions.arccosh1p("f32", x)
 
     @inline
     def sinh(self, x):

@@ -47,19 +47,35 @@ def query_columns(spec):
 
 
 class Lane(Traced):
-    """A lane variable with arithmetic, for epilogues; the other operand is one too, or a Python number."""
+    """A lane variable with arithmetic, for epilogues; the other operand is one too, or a Python number.
 
-    def __init__(self, ops, x):
-        self.ops, self.x = ops, x
+    A product waits for what is done with it: added to something, the two are one multiply-add.
+    """
+
+    def __init__(self, ops, x=None, factors=None):
+        self.ops, self._x, self.factors = ops, x, factors
+
+    @property
+    def x(self):
+        """The lane variable."""
+        if self._x is None:
+            a, b = self.factors
+            self._x = local(a * b)
+        return self._x
 
     def _of(self, x):
         return Lane(self.ops, local(x))
 
     def __add__(self, other):
+        product, term = (self, other) if self.factors else (other, self)
+        if isinstance(product, Lane) and product.factors:
+            total = local(self.ops.number(term))
+            self.ops.L.fma_lanes(*product.factors, total)
+            return Lane(self.ops, total)
         return self._of(self.x + self.ops.number(other))
 
     def __radd__(self, other):
-        return self._of(self.ops.number(other) + self.x)
+        return self + other
 
     def __sub__(self, other):
         return self._of(self.x - self.ops.number(other))
@@ -68,7 +84,7 @@ class Lane(Traced):
         return self._of(self.ops.number(other) - self.x)
 
     def __mul__(self, other):
-        return self._of(self.x * self.ops.number(other))
+        return Lane(self.ops, factors=(self.x, self.ops.number(other)))
 
     def __rmul__(self, other):
         return self * other
@@ -122,6 +138,10 @@ class LaneOps(Traced):
 
     def log1p(self, x):
         return Lane(self, self.L.log1p(x.x))
+
+    def arccosh1p(self, z):
+        """arcosh(1 + z) = log1p(z + sqrt(z (z + 2))), which is 0 to 87 in f32: where z leaves its range it ends."""
+        return Lane(self, self.L.arccosh1p(z.x))
 
     def sinh(self, x):
         return Lane(self, self.L.sinh(x.x))

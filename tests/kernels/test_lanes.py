@@ -96,6 +96,15 @@ def test_elementary_functions_are_within_ulps(cpu, name):
     assert ulps(unary(lanes, name, x, session), exact(getattr(np, numpy_name), x)) <= allowed
 
 
+def test_arccosh1p_is_within_ulps(cpu):
+    session, lanes = cpu
+    dtype = np.float64 if lanes.scalar_name == "f64" else np.float32
+    x = np.concatenate([np.geomspace(1e-30, 1e30, 4096 - 16), np.zeros(16)]).astype(dtype)
+    wide = x.astype(np.longdouble)
+    assert ulps(unary(lanes, "arccosh1p", x, session), np.log1p(wide + np.sqrt(wide * (wide + 2)))) <= 4
+    assert np.isnan(unary(lanes, "arccosh1p", np.full(16, np.nan), session)).all()
+
+
 @pytest.mark.parametrize("name", ["exp", "log", "sqrt", "tanh", "log1p", "sinh", "arcsin"])
 def test_special_values_are_ieee(cpu, name):
     session, lanes = cpu

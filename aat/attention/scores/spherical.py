@@ -6,7 +6,7 @@ z = |x - y|^2 / 2 of unit vectors of D + 1 columns. The derivative of d^2 is unb
 import numpy as np
 
 from aat import geometry
-from aat.attention.scores.base import Prepared, choice, parameter, rows_of
+from aat.attention.scores.base import Prepared, choice, parameter, rows_of, squares
 from aat.attention.scores.metric import MetricScore
 from aat.geometry.curved import sinc
 
@@ -74,7 +74,7 @@ class Spherical(MetricScore):
         unit = self._unit(x, argument)
         if self.product == "difference":
             return unit, []
-        square = (unit[..., 1:] ** 2).sum(-1)
+        square = squares(unit[..., 1:])
         above = square / (1 + np.sqrt(np.maximum(1 - square, 0)))       # no cancellation near the pole
         return unit[..., 1:], [np.where(unit[..., 0] > 0, above, 1 - unit[..., 0])]
 
