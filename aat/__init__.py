@@ -21,10 +21,14 @@ from aat.functional import attention
 __version__ = "0.1.0"
 
 _LAZY = {
+    "BlockMask": "aat.mods.mask",
     "DeviceArray": "aat.backends.memory",
     "KVCache": "aat.attention.cache",
     "KeySummary": "aat.tiling.summary",
+    "PackedWeights": "aat.operations.packed",
     "TileConfig": "aat.tiling.base",
+    "block_mask": "aat.mods.mask",
+    "empty": "aat.backends.memory",
     "explain": "aat.explanation",
     "get_num_threads": "aat.backends.cpu",
     "linear": "aat.operations.linear",
@@ -34,10 +38,11 @@ _LAZY = {
     "set_num_threads": "aat.backends.cpu",
     "set_tuning": "aat.tiling.policy",
     "supports": "aat.explanation",
+    "sync": "aat.backends.memory",
     "to_device": "aat.backends.memory",
 }
 
-_ROOMS = ("backends", "geometry", "states", "tiling")
+_ROOMS = ("backends", "geometry", "lane", "states", "tiling")
 
 for _mechanism in (Fidelity, Geometric):       # aat.attention.Geometric, and from aat.attention import Geometric
     for _owner in (attention, sys.modules["aat.attention"]):

@@ -151,6 +151,18 @@ def span(x):
     return int(np.prod(x.shape, dtype=object))
 
 
+def in_place(x, unit):
+    """Whether a kernel can address a host array as it stands: steps forward, in whole elements, and next to each other
+    along the last axis if `unit`."""
+    whole = all(stride >= 0 and stride % x.itemsize == 0 for stride, n in zip(x.strides, x.shape, strict=True) if n > 1)
+    return whole and (not unit or x.shape[-1] == 1 or x.strides[-1] == x.itemsize)
+
+
+def flat(x):
+    """The memory between the first and the last element of x as a flat contiguous array, without a copy."""
+    return np.lib.stride_tricks.as_strided(x, shape=(span(x),), strides=(x.itemsize,))
+
+
 def short_strides(x):
     """`x`, with stride 0 on axes of size 1: kernels take every stride as int32, even one nothing uses."""
     if all(size > 1 or abs(stride) < 2**31 for size, stride in zip(x.shape, x.strides, strict=True)):

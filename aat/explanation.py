@@ -1,6 +1,7 @@
-"""What would a call do, and what stands in its way? Answered without running it."""
+"""What would a call do, and what stands in its way? Answered without running it, but for the map of its tiles."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from aat import functional
 from aat.attention import arguments, scored
@@ -24,6 +25,8 @@ class Explanation:
     obstacles : list of str
         Why the call would raise BackendError; empty if it would run.
     note : str
+    tiles : aat.attention.tile_map.TileMap or None
+        With `tile_map`, what the call makes of each tile; None where nothing may be left out.
     """
 
     backend: str
@@ -34,13 +37,15 @@ class Explanation:
     multiply_adds_dense: int = 0
     obstacles: list = field(default_factory=list)
     note: str = ""
+    tiles: Any = None
 
     def __str__(self):
         facts = {"backend": f"{self.backend} ({self.reason})", "device": self.device, **self.plan,
                  "launches": self.parts,
                  "multiply-adds": f"{self.multiply_adds_dense:,} dense", "note": self.note}
         lines = [f"{name}: {fact}" for name, fact in facts.items() if fact not in ("", None)]
-        return "\n".join(lines + [f"cannot run: {reason}" for reason in self.obstacles])
+        lines += [f"cannot run: {reason}" for reason in self.obstacles]
+        return "\n".join(lines + ([str(self.tiles)] if self.tiles is not None else []))
 
 
 def supports(q, k, v, **arguments_of_attention):
@@ -69,11 +74,15 @@ def _obstacles(call, backend):
     return reasons
 
 
-def explain(q, k, v, **arguments_of_attention):
+def explain(q, k, v, *, tile_map=False, **arguments_of_attention):
     """Which kernel, tiles and threads a call would use, and why: the arguments of `aat.attention` ->
     Explanation.
 
     The call is checked and not run. The backend's program is opened, unless that would close another one.
+
+    tile_map: whether to show what a call with a tolerance makes of each tile of keys (docs/tiling.md). What the gate
+    after QK leaves out is only known from scores, so the call is then run, by a kernel that keeps account of each tile;
+    its result goes nowhere, `out` is not written.
     """
     call = arguments.check(q, k, v, **arguments_of_attention)
     problem = call.problem
@@ -88,20 +97,32 @@ def explain(q, k, v, **arguments_of_attention):
     obstacles = _obstacles(call, backend)
     if obstacles:
         return Explanation(backend, reason, parts=0, multiply_adds_dense=dense, obstacles=obstacles)
+    parts = count_parts(problem)
     prepared = problem if problem.score is None else scored.prepared(problem)
-    plan, device, note = _plan(prepared, backend, call.tiling)
-    return Explanation(backend, reason, device, plan, count_parts(problem), dense, note=note)
+    plan, device, note, tiles = _plan(prepared, backend, call.tiling, tile_map and parts == 1)
+    if tile_map and parts > 1:
+        note = "no map of the tiles: the call is cut into several launches"
+    return Explanation(backend, reason, device, plan, parts, dense, note=note, tiles=tiles)
 
 
-def _plan(problem, backend, config):
-    """(plan, device, note) from the open program of `backend`."""
-    from aat.attention import dot
+def _plan(problem, backend, tiling, tile_map):
+    """(plan, device, note, TileMap or None) from the open program of `backend`."""
+    from aat.attention import adaptive, dot
     from aat.backends import select
 
     with select.lock():
         session = select.active()
         if session is not None and session.backend != backend:
             return {}, "", (f"the plan needs the program of {backend!r}, and opening it would close that of "
-                            f"{session.backend!r} (aat.backends.close() does)")
+                            f"{session.backend!r} (aat.backends.close() does)"), None
         with select.use(backend) as session:
-            return dot.plan(problem, session, config), session.device.name, ""
+            name = session.device.name
+            if not functional.adaptive(problem, tiling):
+                note = "no map of the tiles: without a tolerance none is left out" if tile_map else ""
+                return dot.plan(problem, session, tiling), name, note, None
+            facts = adaptive.facts(problem, session, tiling)
+            if not tile_map:
+                return facts, name, "", None
+            result, tiles = adaptive.run_and_map(replace(problem, out=None), session, tiling)
+            facts |= {"tiling": result.tiling, "tiles": str(result.config)}
+            return facts, name, "" if tiles else "no map of the tiles: nothing may be left out", tiles

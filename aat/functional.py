@@ -4,6 +4,7 @@ types.
 
 import time
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 
@@ -16,9 +17,10 @@ from aat.errors import BackendError, value_error
 
 
 def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), scale=None, softcap=None,
-              sinks=None, kv_lens=None, q_offset=None, score="dot", tolerance=0.0, tiling="auto",
-              layout="bhsd", backend="auto", return_lse=False, return_info=False, out=None):
-    """Exact attention: softmax(softcap(scale q k^T) + bias, over the visible keys) v.
+              sinks=None, kv_lens=None, q_offset=None, score="dot", score_mod=None, mask_mod=None,
+              tolerance=0.0, tiling="auto", layout="bhsd", backend="auto", return_lse=False, return_info=False,
+              out=None):
+    """Exact attention: softmax(softcap(score_mod(scale q k^T)) + bias, over the visible keys) v.
 
     Parameters
     ----------
@@ -48,7 +50,13 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
     score : "dot" or a score object
         `aat.attention.Geometric` and `aat.attention.Fidelity` make some (docs/kernels/scores.md): the score is then a
         function of the two rows with parameters of its own, and scale is not given. softcap, bias and all that hides
-        keys apply as to any score. A row that is not finite scores NaN.
+        keys apply as to any score. A row that is not finite scores NaN. Not together with a score_mod or mask_mod.
+    score_mod : function (s, b, h, q, k) -> float, optional
+        What stands in the place of the scaled score s of query head h of sequence b, for the query at position q and
+        key k; goes before softcap. Compiled into the kernel (docs/score_mod.md): operators, functions of aat.lane,
+        and NumPy arrays that it captures, indexed.
+    mask_mod : function (b, h, q, k) -> bool, optional
+        Whether a query may attend to a key, as `mask`; tiles of which it leaves nothing are not visited.
     tolerance : float, default 0
         How far an element of out may be from the exact one, over max |v| of its head: groups of keys are then left
         out whose weight provably makes no more than that (docs/tiling.md; Info.error_bound is the proof of each row).
@@ -62,7 +70,7 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
         A name never falls back to another backend. "auto" is a real GPU that passed its probe, else the CPU.
     return_lse, return_info : bool
     out : array of q's type and dtype, optional
-        Where to write the result; shares no memory with an input.
+        Where to write the result; shares no memory with an input. On a device `aat.empty` makes one.
 
     Returns
     -------
@@ -79,14 +87,15 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
     """
     further = None if mask is bias is sinks is kv_lens is q_offset is None else (mask, bias, sinks, kv_lens, q_offset)
     kind = repeated.kind(q, k, v, out, further, (causal, window, scale, softcap, score, tolerance, tiling, layout,
-                                                 backend, return_lse, return_info))
+                                                 backend, return_lse, return_info), score_mod or mask_mod)
     known = repeated.UNKNOWN if kind is None else repeated.again(kind, q, k, v, out, further)
     if known is not repeated.UNKNOWN:
         return known
     call = arguments.check(
         q, k, v, mask=mask, bias=bias, causal=causal, window=window, scale=scale, softcap=softcap,
-        sinks=sinks, kv_lens=kv_lens, q_offset=q_offset, score=score, tolerance=tolerance, tiling=tiling,
-        layout=layout, backend=backend, return_lse=return_lse, return_info=return_info, out=out)
+        sinks=sinks, kv_lens=kv_lens, q_offset=q_offset, score=score, score_mod=score_mod, mask_mod=mask_mod,
+        tolerance=tolerance, tiling=tiling, layout=layout, backend=backend, return_lse=return_lse,
+        return_info=return_info, out=out)
     return answer(call, *execute(call, kind))
 
 
@@ -106,7 +115,7 @@ def execute(call, kind=None):
             result, parts, device = reference.run(problem), 1, "host"
         else:
             with select.use(backend) as session:
-                result, parts = _launch(problem, session, call.tiling)
+                result, parts = _launch(problem, session, call.tiling, call.return_info)
                 device = session.device.name
                 if kind is not None and parts == 1 and not adaptive(problem, call.tiling):
                     repeated.keep(kind, replace(call, problem=problem), session, call.tiling, reason)
@@ -164,6 +173,9 @@ def _without_keys(problem):
     if isinstance(problem.q, np.ndarray):
         return Result(out, lse)
     put = problem.q.session.put
+    if problem.out is not None:
+        problem.q.session.zero(problem.out.target)
+        return Result(problem.out, None if lse is None else put(lse, problem.lse_dtype))
     return Result(put(out, problem.dtype), None if lse is None else put(lse, problem.lse_dtype))
 
 
@@ -174,21 +186,23 @@ def adaptive(problem, tiling):
     return problem.tolerance > 0 or isinstance(tiling, TilingStrategy)
 
 
-def _launch(problem, session, tiling):
-    if adaptive(problem, tiling):
-        from aat.attention.adaptive import run
-    else:
-        from aat.attention.dot import run
+def _launch(problem, session, tiling, counted):
+    from aat.tiling.strategies.base import TilingStrategy
 
+    mechanism = import_module("aat.attention." + ("adaptive" if adaptive(problem, tiling) else "dot"))
     reasons = obstacles(problem, tiling, session.backend, session.limits)
     if reasons:
         raise BackendError(session.backend, reasons)
     limit = min(INDEX_LIMIT, session.limits.max_index)
+    more = {} if isinstance(problem.q, np.ndarray) else {"counted": counted}  # a host array is waited for anyway
+    strategy = tiling if isinstance(tiling, TilingStrategy) else None
     if problem.score is None:
-        return run_in_parts(problem, lambda part: run(part, session, tiling), limit)
+        return run_in_parts(problem, lambda part, own=tiling: mechanism.run(part, session, own, **more), limit,
+                            strategy)
     with session.scope():
         prepared = scored.prepared(problem, session)
-        result, parts = run_in_parts(prepared, lambda part: run(part, session, tiling), limit)
+        result, parts = run_in_parts(prepared, lambda part, own=tiling: mechanism.run(part, session, own), limit,
+                                     strategy)
     return scored.returned(problem, result), parts
 
 
@@ -203,18 +217,23 @@ def obstacles(problem, tiling, backend, limits):
         reasons.append(f"dtype {problem.dtype} is not computed on this device, which takes {', '.join(takes)}; "
                        'convert the inputs, or use backend="cpu"')
     if isinstance(tiling, TileConfig):
-        if tiling.columns and problem.score is not None:
-            reasons.append("a TileConfig with columns=True is for scores scale q.k; leave tiling= away")
+        if (problem.mods is not None or problem.score is not None) and tiling.columns:
+            reasons.append("tiles of attention_decode (columns=True) take no score_mod, mask_mod or score object; "
+                           "leave tiling= away")
+        if problem.score is not None and (tiling.team > 1 or tiling.pairs):
+            reasons.append("threads share no columns (team, pairs) with a score object; leave tiling= away")
         reasons += tiling.problems(backend=backend, d=problem.D, dv=problem.Dv, **limits.of_tiles())
     return reasons
 
 
 def account(problem, result, backend, reason, device, parts, seconds):
     """The Info of a call."""
-    tiles = {name: count for name, count in result.counts.items() if name not in ("pairs", "multiply_adds")}
+    tiles = {name: count for name, count in result.counts.items()
+             if name not in ("pairs", "multiply_adds", "multiply_adds_exact")}
     pairs = result.counts.get("pairs", 0)
+    done = result.counts.get("multiply_adds", pairs * (problem.D + problem.Dv))
     return Info(backend=backend, config=result.config, seconds=seconds,
-                multiply_adds=result.counts.get("multiply_adds", pairs * (problem.depth + problem.Dv)),
+                multiply_adds=done, multiply_adds_exact=result.counts.get("multiply_adds_exact", done),
                 multiply_adds_dense=problem.multiply_adds_dense, tiles=tiles, device=device,
                 kernel=result.kernel, reason=reason, parts=parts, error_bound=_error_bound(problem, result),
                 tiling=result.tiling)
@@ -230,8 +249,10 @@ def _error_bound(problem, result):
 def answer(call, result, info):
     """The result in the caller's types: `out`, or a tuple with lse and info behind it."""
     out, lse = call.present(result.out, swap=True), result.lse
-    if call.kind != "device":
-        out = call.out if call.out is not None else give(out, call.problem.dtype, call.like)
+    if call.out is not None:
+        out = call.out
+    elif call.kind != "device":
+        out = give(out, call.problem.dtype, call.like)
     parts = [out]
     if call.return_lse:
         lse = call.present(lse, swap=False)

@@ -1,8 +1,9 @@
 """Speed of aat.attention over the case table: `pytest benchmarks` (a backend that is absent is skipped).
 
 A case is timed only after `aat.validation.pipeline.check` has passed on it, and its error goes into `extra_info`. The
-groups (dense, causal, window, gqa, decode, prefill, odd, f16, bf16, ...) are the first words of the cases' names, so
-that `dense` is the scaling in S; `threads` is the scaling in threads, `launch` the overhead of a call.
+groups (dense, causal, window, gqa, prefill, odd, f16, bf16, ...) are the first words of the cases' names, so that
+`dense` is the scaling in S; `threads` is the scaling in threads, `launch` the overhead of a call. Decode has a file of
+its own, bench_attention_decode.py.
 
     pytest benchmarks --benchmark-autosave                     keep a run
     pytest benchmarks --benchmark-compare=0001 --benchmark-compare-fail=median:10%
@@ -13,7 +14,7 @@ import aat
 from aat.backends import cpu, select
 from aat.validation import cases, pipeline
 
-CASES = cases.tagged("bench")
+CASES = [case for case in cases.tagged("bench") if not case.name.startswith("decode")]
 SCALING = cases.by_name("dense-1024")
 
 

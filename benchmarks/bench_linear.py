@@ -2,10 +2,12 @@
 import numpy as np
 import pytest
 
+import aat
 from aat import operations
 from aat.backends import select
-from aat.validation import kernels
+from aat.validation import kernels, statistics
 from aat.validation.cases import kernel_cases
+from aat.validation.measure import settle
 
 CASES = kernel_cases("linear", "bench")
 
@@ -26,10 +28,17 @@ def test_linear(benchmark, case, backend):
     benchmark(lambda: operation(**call, backend=backend, out=out))
 
 
-def test_numpy(benchmark):
-    """The yardstick: the same product by NumPy's BLAS."""
+def test_beside_numpy(benchmark):
+    """The yardstick: the same product by NumPy's BLAS, interleaved. OpenBLAS's threads spin for 100 ms after a call and
+    would take a processor from ours, so each timed call waits until they sleep (`settle`)."""
     call = kernels.arguments(CASES[0])
-    x, w = call["x"][0], call["w"].T
-    out = np.empty((x.shape[0], w.shape[1]), np.float32)
+    x, w = call["x"][0], call["w"]
+    ours, theirs = np.empty((2, x.shape[0], w.shape[0]), np.float32)
+    runs = {"aat": lambda: aat.linear(x, w, backend="cpu", out=ours), "numpy": lambda: np.matmul(x, w.T, out=theirs)}
+    for run in runs.values():
+        run()
+    times = statistics.interleave(runs, seconds=10, fewest=10, most=25, pause=settle)
     benchmark.group = f"{CASES[0].name} on cpu"
-    benchmark(lambda: np.matmul(x, w, out=out))
+    benchmark.extra_info.update(numpy_over_aat=list(times.ratio("numpy", "aat")),
+                                milliseconds={name: [1e3 * s for s in times.percentiles(name)] for name in runs})
+    benchmark.pedantic(runs["numpy"], setup=settle, rounds=10)

@@ -4,11 +4,12 @@ from enum import IntEnum
 import taichi as ti
 from aat.kernels.attention_merge import Merge, padded
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Traced, assign, element, inline, local
+from aat.kernels.lanes.columns import SIZES
 from aat.kernels.parts.queries import PROGRAM
 
 # Hints for the caches, in keys from the one in work; how sharp these optima are: docs/kernels/attention_decode.md.
-NEAR = 5               # to the one that is asked into the first cache,
-FAR = 8                # and at least so many to the key that is asked into the second: whole groups
+NEAR = {1: 16}         # by the bytes of an element: to the one that is asked into the first cache, 5 if not named,
+FAR = {1: 32}          # and at least so many to the key that is asked into the second, 8 if not named: whole groups
 
 
 class Meta(IntEnum):
@@ -76,10 +77,10 @@ class Task(Traced):
 class Keys(Traced):
     """Rows of keys or values: row r of page p stands at start + p * page_step + r * row_step."""
 
-    def __init__(self, memory, start, page_step, row_step, columns):
+    def __init__(self, memory, start, page_step, row_step, columns, near):
         self.memory, self.start, self.columns = memory, start, columns
         self.page_step, self.row_step = memory.stride(page_step), memory.stride(row_step)
-        self.near_step = local(self.row_step * NEAR)
+        self.near_step = local(self.row_step * near)
 
     @inline
     def at(self, place):
@@ -107,7 +108,8 @@ class Group(Traced):
         self.last = local(x.end - 1 - start)
         self.linear = asm.spec.page_size % asm.G == 0
         if self.linear:
-            self.base = keys.at(asm.where(x, start, table, meta))
+            self.place = asm.place(x, start, table, meta)
+            self.base = keys.at(self.place)
             self.ahead = local(keys.row_step * asm.far)      # to the same row of the group that is asked for
             if asm.spec.page_size:
                 self.ahead, after = self._step(asm.far), self._step(asm.G)
@@ -126,12 +128,14 @@ class Group(Traced):
 
     @inline
     def near(self, j, row):
-        """A handle on row j + NEAR, for asking; `row` is that of j. It takes any row past the group for one of
+        """A handle on the row NEAR keys on, for asking; `row` is that of j. It takes any row past the group for one of
         the next: in short groups a hint may miss, once a page."""
         if not self.linear:
-            return self.row(j + NEAR)
+            return self.row(j + self.asm.near)
         near = row + self.keys.near_step
-        return local(near if not self.asm.spec.page_size else near + ti.select(j + NEAR < self.asm.G, 0, self.jump))
+        if not self.asm.spec.page_size:
+            return local(near)
+        return local(near + ti.select(j + self.asm.near < self.asm.G, 0, self.jump))
 
     @inline
     def far(self, j, row):
@@ -148,7 +152,8 @@ class Assembly(Traced):
         self.RB = min(config.lane_vectors, W)       # rows of a block
         self.KB = W // self.RB                      # keys of a block: its scores fill the lanes of one variable
         self.G = config.keys_per_group
-        self.far = -(-FAR // self.G) * self.G
+        size = SIZES[spec.kv_type]
+        self.near, self.far = NEAR.get(size, 5), -(-FAR.get(size, 8) // self.G) * self.G
         self.d, self.dv = padded(W, spec.d), padded(W, spec.dv)
         self.scalar_name = columns.lanes.scalar_name
         block = max(1, config.columns_per_block // W)
@@ -266,14 +271,21 @@ class Assembly(Traced):
         memory = self.memory(name, array, meta, self.spec.kv_type)
         batch, head, row = (self.C.long(element(meta, Meta[name.upper()] + axis)) for axis in range(3))
         start = x.kh * head if self.spec.page_size else x.b * batch + x.kh * head
-        return Keys(memory, memory.at(start), batch, row, getattr(self.spec, {"k": "d", "v": "dv"}[name]))
+        return Keys(memory, memory.at(start), batch, row, getattr(self.spec, {"k": "d", "v": "dv"}[name]),
+                    self.near)
 
     @inline
     def where(self, x, j, table, meta):
         """(page, row there) of key j, which is brought within the task's keys first; without pages, (None, j)."""
+        if self.spec.page_size:
+            j = local(ti.min(ti.max(j, x.begin), x.end - 1))
+        return self.place(x, j, table, meta)
+
+    @inline
+    def place(self, x, j, table, meta):
+        """The same of a key whose page holds some key of the task."""
         if not self.spec.page_size:
             return None, local(j)
-        j = local(ti.min(ti.max(j, x.begin), x.end - 1))
         page = table.number(table.at(x.b * element(meta, Meta.TABLE) + j // self.spec.page_size), 0)
         return page, local(j % self.spec.page_size)
 
@@ -282,15 +294,21 @@ class Assembly(Traced):
         return Group(self, keys, x, start, table, meta)
 
     @inline
-    def scales_of(self, name, array, meta, x, first, table):
-        """Lane r KB + i: the scale of key first + i."""
+    def scales_of(self, name, array, meta, x, group, c, table):
+        """Lane r KB + i: the scale of key c KB + i of a group. Behind the task's last key it may be any: zero, or that
+        of a row that was taken back; the weight there is 0, and not looked at in a careful launch."""
         scales = self.memory(name, array, meta)
         page_step, head_step = (self.C.long(element(meta, Meta[name.upper()] + axis)) for axis in range(2))
+        start = x.kh * head_step
+        if group.linear and self.C.by_address:
+            page, row = group.place
+            start = start + (x.b * page_step if page is None else page * page_step)
+            return scales.repeated(scales.at(start + row + c * self.KB), 0, self.KB)
         numbers = []
         for i in range(self.KB):
-            page, row = self.where(x, first + i, table, meta)
-            start = x.b * page_step if page is None else page * page_step
-            numbers.append(scales.number(scales.at(start + x.kh * head_step + row), 0))
+            page, row = self.where(x, group.start + c * self.KB + i, table, meta)
+            own = start + (x.b * page_step if page is None else page * page_step)
+            numbers.append(scales.number(scales.at(own + row), 0))
         return self.C.numbers(lambda n: numbers[n % self.KB])
 
     # -- scores -------------------------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def program(columns, config, spec):
                         for e in range(part, 1 if part == 0 else blocks):
                             s = asm.scores(K, rows, S, S.step(q_at, e * (RB * D)), ahead if part == 0 else ())
                             if ti.static(scaled):
-                                s *= asm.scales_of("k_scales", k_scales, meta, x, start + c * KB, pages)
+                                s *= asm.scales_of("k_scales", k_scales, meta, x, k_group, c, pages)
                             S.put(S.step(s_at, e * (RB * G) + c * W), 0, s)
 
                 # Weights e^(s - m), their sums, and what moves the old sums to the new maxima.
@@ -132,7 +132,7 @@ def program(columns, config, spec):
                         p = C.exp_sub(s, relative)
                         total += p
                         if ti.static(scaled):
-                            p *= asm.scales_of("v_scales", v_scales, meta, x, start + c * KB, pages)
+                            p *= asm.scales_of("v_scales", v_scales, meta, x, v_group, c, pages)
                         S.put(s_of, c * W, asm.mark(s, p))
                     S.put(m_at, e * W, top)
                     S.put(l_at, e * W, S.vector(l_at, e * W) * shrink + total)

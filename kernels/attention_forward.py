@@ -5,7 +5,8 @@ is in aat.kernels.lanes or in the TileConfig.
 """
 import taichi as ti
 from aat.kernels.lanes.base import inline
-from aat.kernels.parts.gate import gate_of, gathered, means_of, visits_of
+from aat.kernels.parts.gate import COMPUTED, LEFT, gate_of, gathered, means_of
+from aat.kernels.parts.mods import mods_of, visits_of
 from aat.kernels.parts.queries import Assembly, Counts, Meta
 
 
@@ -14,6 +15,7 @@ def build(lanes, config, spec):
     L, D, DV, asm = lanes, spec.d, spec.dv, Assembly(lanes, config, spec)
     DQ, UP = asm.DQ, asm.UP        # columns of a query, and lane variables that each takes
     U, KC, BG, BN, BD = asm.U, asm.KC, asm.BG, config.keys_per_tile, config.threads
+    OWN, OWN_V = DQ // config.team, DV // config.team      # columns of a thread
     in_shared = L.staged and not asm.stage
     # With everything in registers every index is static; otherwise loops run.
     loop = ti.static if config.registers else ti.ndrange
@@ -25,13 +27,13 @@ def build(lanes, config, spec):
     staged = L.staged or asm.stage > 0
 
     @inline
-    def tile(in_place, fast, stage, address, base, first, columns):
+    def tile(in_place, fast, stage, address, base, first, columns, thread):
         if not staged:
             return in_place
-        return L.staged_rows(fast, None, 0, first, columns) if in_shared else L.staged_rows(
+        return asm.shared_rows(fast, first, columns, thread) if in_shared else L.staged_rows(
             stage, address, base, first, columns)
 
-    stage_k, stage_v = L.stage(D, BN, BD), L.stage(DV, BN, BD)
+    stage_k, stage_v = asm.stager(D, BN), asm.stager(DV, BN)
     ELEMENTS, NUMBERS = ti.types.ndarray(L.element_type, 1), ti.types.ndarray(L.scalar, 1)
     INTS, NUMBER = ti.types.ndarray(ti.i32, 1), L.scalar
     # An array that a kernel is compiled without costs nothing at a launch as a template.
@@ -43,30 +45,35 @@ def build(lanes, config, spec):
     SCRATCH = ti.types.ndarray(L.vector, 1) if asm.scratch else ti.template()
     STAGE = NUMBERS if asm.stage else ti.template()
     SHARES = NUMBERS if spec.gate else ti.template()
-    TILES = INTS if spec.listed else ti.template()
+    changed, masked = (graph is not None for graph in spec.mods or (None, None))
+    every, modded = int(changed), changed or masked
+    TILES = INTS if spec.listed or spec.traced or masked else ti.template()
     MEANS = NUMBERS if spec.mixed else ti.template()
-    gather = gathered(BD)
-    q_parts, out_parts, depth_parts = asm.moved_parts(DQ), asm.moved_parts(DV), asm.depth_parts()
+    MOD_INTS, MOD_NUMBERS = (INTS, NUMBERS) if spec.mods else (ti.template(), ti.template())
+    gather = gathered(BD, config.pairs)
+    q_parts, out_parts, depth_parts = asm.moved_parts(OWN), asm.moved_parts(OWN_V), asm.depth_parts()
 
     @ti.kernel
     def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: OUT, lse: LSE, mask: MASK, bias: BIAS,
                           sinks: SINKS, scratch: SCRATCH, stage: STAGE, sums: SUMS, allowed: SHARES, shares: SHARES,
-                          tiles: TILES, means: MEANS, meta: INTS, scale: NUMBER, softcap: NUMBER, first: ti.i32,
-                          count: ti.i32):
+                          tiles: TILES, means: MEANS, mod_ints: MOD_INTS, mod_numbers: MOD_NUMBERS, meta: INTS,
+                          scale: NUMBER, softcap: NUMBER, first: ti.i32, count: ti.i32):
         ti.loop_config(block_dim=BD, serialize=L.serial)
         for t in range(first * BD, (first + count) * BD):
             rules = L.enter()
             thread = t % BD
             program = t // BD
-            k_fast = L.shared(BN * D)
-            v_fast = L.shared(BN * DV)
+            k_fast = asm.shared(BN * D)
+            v_fast = asm.shared(BN * DV)
+            team = asm.team()
+            leads = asm.leads(thread)
             k_base = program * asm.stage
             v_base = program * asm.stage + (BN * D if asm.stage else 0)
             meta_address, memory = L.address(meta, Meta.META_ADDRESS), L.address(meta, Meta.SCRATCH_ADDRESS)
             counts = asm.counts(meta, program)
             S = asm.store(scratch, memory, program, thread, 0, BG * U)                # scores, then weights  [BG, U]
-            Q = asm.store(scratch, memory, program, thread, BG * U, DQ * UP)          # scaled queries        [D, U]
-            A = asm.store(scratch, memory, program, thread, BG * U + DQ * UP, DV * U)  # weighted sums         [DV, U]
+            Q = asm.store(scratch, memory, program, thread, BG * U, OWN * UP)         # scaled queries        [D, U]
+            A = asm.store(scratch, memory, program, thread, BG * U + DQ * UP, OWN_V * U)  # weighted sums     [DV, U]
             q_address, out_address = L.address(meta, Meta.Q_ADDRESS), L.address(meta, Meta.O_ADDRESS)
             k_address, v_address = L.address(meta, Meta.K_ADDRESS), L.address(meta, Meta.V_ADDRESS)
             stage_address = L.address(meta, Meta.STAGE_ADDRESS)
@@ -76,13 +83,14 @@ def build(lanes, config, spec):
                 q_rows = asm.places(x, meta, Meta.Q)
                 for part in ti.static(q_parts):
                     for e in loop(span(0, part[1], part[1])):
-                        asm.load_queries(Q, e, part, q, q_address, q_rows, scale)
-                for c in loop(span(0, DV, DV)):
+                        asm.load_queries(Q, e, part, q, q_address, q_rows, scale, thread)
+                for c in loop(span(0, OWN_V, OWN_V)):
                     A.put_block(c, U, A.filled_block(c, U, L.splat(0.0)))
                 m, l = asm.start(sinks, x, meta)
                 visited = 0
                 whole = 0
                 visits = visits_of(asm, tiles, meta, x, BN)
+                mods = mods_of(asm, mod_ints, mod_numbers, meta, x)
                 gate = gate_of(asm, allowed, meta, x)
                 if ti.static(spec.gate):
                     gate.refresh(m, l)
@@ -92,8 +100,11 @@ def build(lanes, config, spec):
                 for visit in range(visits.every):
                     n = visits.tile(visit)
                     replaces = visits.means(visit)
-                    K = tile(k_rows, k_fast, stage, stage_address, k_base, n * BN, D)
-                    V = tile(v_rows, v_fast, stage, stage_address, v_base, n * BN, DV)
+                    unsure = 0
+                    if ti.static(masked):
+                        unsure = visits.unsure(visit)
+                    K = tile(k_rows, k_fast, stage, stage_address, k_base, n * BN, D, thread)
+                    V = tile(v_rows, v_fast, stage, stage_address, v_base, n * BN, DV, thread)
                     if ti.static(staged):
                         L.sync()
                         if replaces == 0:
@@ -117,7 +128,7 @@ def build(lanes, config, spec):
                             partial = (start < x.full_begin) or (start + BG > x.full_end)
                             if replaces == 0:
                                 visited += 1
-                                if not partial:
+                                if not partial and unsure == 0:
                                     whole += 1
 
                             # Scores of KC keys at a time: s[i, u] = sum_d k[i, d] q[d, u].
@@ -132,17 +143,39 @@ def build(lanes, config, spec):
                                             y = K.get(at[i], d)
                                             for u in ti.static(range(UP)):
                                                 asm.term(y, qd.values[u], s.values[i * UP + u])
+                                    if ti.static(part == depth_parts[-1]):
+                                        team.sum(s.values, thread)
                                     w = asm.scored(s, K, at, Q, part == depth_parts[-1], part[0])
                                     if ti.static(part == depth_parts[-1]):
                                         if replaces == 0:
-                                            asm.modify(w, start + c * KC, softcap, bias, mask, meta, x)
-                                            if partial:
-                                                asm.keep(w, start + c * KC, x)
+                                            if ti.static(not changed):
+                                                asm.modify(w, start + c * KC, softcap, bias, mask, meta, x)
+                                                if partial:
+                                                    asm.keep(w, start + c * KC, x)
                                         if ti.static(spec.mixed):
                                             if replaces > 0:
                                                 asm.as_means(w, start + c * KC, centres, visits, visit, replaces)
-                                        asm.raise_maxima(top, w)
+                                        if ti.static(not modded):
+                                            asm.raise_maxima(top, w)
+                                        if ti.static(masked and not changed):
+                                            if unsure == 0:
+                                                asm.raise_maxima(top, w)
                                     S.put_block(c, KC * U, w)
+                            if ti.static(modded):
+                                # A caller's functions take a key at a time: a block of keys compiles as much longer.
+                                if every == 1 or unsure == 1:
+                                    for j in loop(span(j0, j1, BG)):
+                                        s = S.block(j, U)
+                                        if ti.static(changed):
+                                            mods.score(s, start + j)
+                                            asm.modify(s, start + j, softcap, bias, mask, meta, x)
+                                            if partial:
+                                                asm.keep(s, start + j, x)
+                                        if ti.static(masked):
+                                            if unsure == 1:
+                                                mods.mask(s, start + j)
+                                        asm.raise_maxima(top, s)
+                                        S.put_block(j, U, s)
 
                             light = 0
                             if ti.static(spec.gate):
@@ -185,24 +218,29 @@ def build(lanes, config, spec):
                                                 for i in ti.static(range(part[2])):
                                                     asm.add_value(a, i, V.get(at, i), p)
                                             A.put_block(e, part[2] * U, a, part[0] * U)
+                            if ti.static(spec.traced):
+                                if replaces == 0:
+                                    tiles[meta[Meta.TRACE] + x.number * meta[Meta.GROUPS] + start // BG] += ti.select(
+                                        light > 1, LEFT, COMPUTED)
 
                 out_rows = asm.places(x, meta, Meta.O)
                 inverse = asm.inverses(l)
                 flagged = [L.splat(0.0) for _ in ti.static(range(U))]
                 for part in ti.static(out_parts):
                     for e in loop(span(0, part[1], part[1])):
-                        asm.finish(A, e, part, inverse, flagged, out, out_address, out_rows)
+                        asm.finish(A, e, part, inverse, flagged, out, out_address, out_rows, thread)
                 for u in ti.static(range(U)):
                     if L.any_nonzero(flagged[u]) != 0:
                         meta[Meta.NONFINITE] = 1
-                if ti.static(spec.parts):
-                    asm.write_sums(m, l, lse, sums, meta, x)
-                if ti.static(spec.lse):
-                    asm.write_lse(m, l, lse, meta, x)
-                if ti.static(spec.gate):
-                    gate.write(l, shares, meta, x)
-                    L.add_count(meta, counts + Counts.LIGHT, gate.light)
-                    L.add_count(meta, counts + Counts.WEIGHED, gate.weighed)
+                if leads == 1:
+                    if ti.static(spec.parts):
+                        asm.write_sums(m, l, lse, sums, meta, x)
+                    if ti.static(spec.lse):
+                        asm.write_lse(m, l, lse, meta, x)
+                    if ti.static(spec.gate):
+                        gate.write(l, shares, meta, x)
+                        L.add_count(meta, counts + Counts.LIGHT, gate.light)
+                        L.add_count(meta, counts + Counts.WEIGHED, gate.weighed)
                 if thread == 0:
                     L.add_count(meta, counts + Counts.VISITED, visited)
                     L.add_count(meta, counts + Counts.FULL, whole)

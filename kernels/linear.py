@@ -12,6 +12,8 @@ from aat.kernels.lanes.panels import panels_for
 from aat.kernels.parts.activations import activate
 from aat.kernels.parts.launch import PROGRAM, Head
 
+AHEAD = 4096           # bytes
+
 
 class Meta(IntEnum):
     """Places in the i32 array that describes a launch, behind those of Head."""
@@ -65,12 +67,13 @@ class LinearTiles:
 class LinearSpec:
     """What a kernel is compiled for. activation: "" or a name of aat.kernels.parts.activations.
 
-    narrow: rows of x and W have fewer numbers than move at once.
+    narrow: rows of x and W have fewer numbers than move at once. packed: W comes as panels (CPU).
     """
 
     activation: str = ""
     bias: bool = False
     narrow: bool = False
+    packed: bool = False
 
 
 def scratch_lanes(columns, tiles, task_rows):
@@ -122,6 +125,21 @@ class Pieces(Traced):
     @inline
     def columns(self, meta, first, thread):
         return Columns(self, meta, first, thread)
+
+    @inline
+    def kept(self, panel, w, address, column, depth, k):
+        """The panel of a part of the terms: `panel`, which was filled, or that of packed weights where it lies."""
+        if not self.spec.packed:
+            return panel
+        return self.L.memory(w, address, local(column * depth + k * self.U), 1)
+
+    @inline
+    def ask(self, panel, d):
+        """Ask for packed weights AHEAD bytes on: the processor's own foresight reaches half the memory's speed."""
+        if self.spec.packed and self.L.bitcode:
+            at = panel.place(d, self.U, 0)
+            for u in range(self.U):
+                self.L._call("prefetch_1", at, local(ti.cast(AHEAD + u * self.L.vector_bytes, ti.i64)))
 
     @inline
     def sums(self, scratch, address, program, stride):
@@ -188,10 +206,11 @@ def build(columns, tiles, spec):
     INTS = ti.types.ndarray(ti.i32, 1)
     BIAS = NUMBERS if spec.bias else ti.template()
     SCRATCH = ti.types.ndarray(L.vector, 1) if L.serial else ti.template()
+    WEIGHTS = SCRATCH if spec.packed else ELEMENTS
     STAGE = NUMBERS if L.serial and panels.staged else ti.template()
 
     @ti.kernel
-    def linear(x: ELEMENTS, w: ELEMENTS, bias: BIAS, out: ELEMENTS, scratch: SCRATCH, stage: STAGE, meta: INTS,
+    def linear(x: ELEMENTS, w: WEIGHTS, bias: BIAS, out: ELEMENTS, scratch: SCRATCH, stage: STAGE, meta: INTS,
                scratch_stride: ti.i32, stage_stride: ti.i32, first: ti.i32, count: ti.i32):
         ti.loop_config(block_dim=BD, serialize=L.serial)
         for t in range(first * BD, (first + count) * BD):
@@ -208,7 +227,8 @@ def build(columns, tiles, spec):
             while task < meta[Head.TASKS]:
                 begin = task // meta[Meta.ACROSS] * meta[Meta.TASK_ROWS]
                 end = ti.min(begin + meta[Meta.TASK_ROWS], meta[Meta.ROWS])
-                y = asm.columns(meta, task % meta[Meta.ACROSS] * (U * SIDE), thread)
+                column = task % meta[Meta.ACROSS] * (U * SIDE)
+                y = asm.columns(meta, column, thread)
                 S = asm.sums(scratch, memory, program, scratch_stride)                  # [rows, U]
                 blocks = (end - begin + (R - 1)) // R
                 mine = thread // SIDE * R
@@ -225,7 +245,9 @@ def build(columns, tiles, spec):
                     if part == parts - 1:
                         terms = depth - k0
                     L.sync()
-                    fill_panel(P, w, w_address, y, k0, terms, thread)
+                    if ti.static(not spec.packed):
+                        fill_panel(P, w, w_address, y, k0, terms, thread)
+                    W = asm.kept(P, w, w_address, column, depth, k0)
                     X = asm.in_place(x, x_address, begin * meta[Meta.X_STRIDE] + k0, meta[Meta.X_STRIDE],
                                      end - begin - 1)
                     if ti.static(panels.staged):
@@ -239,7 +261,8 @@ def build(columns, tiles, spec):
                         s = S.block(c, R * U)
                         at = [asm.strip_at(K, mine + c * R + i, end - begin - 1) for i in ti.static(range(R))]
                         for d in range(terms):
-                            q = panels.block(P, d, thread)
+                            asm.ask(W, d)
+                            q = panels.block(W, d, thread)
                             for i in ti.static(range(R)):
                                 a = K.get(at[i], d)
                                 for u in ti.static(range(U)):

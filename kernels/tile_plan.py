@@ -81,7 +81,7 @@ def build(columns, query_lanes, config, spec):
                     q_rows = asm.places(x, meta, Meta.Q)
                     for part in ti.static(q_parts):
                         for e in range(part[1]):
-                            asm.load_queries(Q, e, part, q, q_address, q_rows, scale)
+                            asm.load_queries(Q, e, part, q, q_address, q_rows, scale, 0)
                     squares = [L.splat(0.0) for _ in ti.static(range(U))]
                     for d in range(D):
                         qd = Q.block(d, U)

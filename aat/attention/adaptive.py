@@ -10,7 +10,9 @@ import numpy as np
 
 from aat.attention import dot, request, scored
 from aat.attention.allowance import Allowance, Tiles
+from aat.attention.positions import sees_nothing
 from aat.attention.split import part_of
+from aat.attention.tile_map import of_run
 from aat.attention.values import Values, finite_heads
 from aat.tiling import bounds
 from aat.tiling.base import TileConfig
@@ -22,27 +24,49 @@ SLACK = 1 + 1e-3       # of the tolerance that no plan gets: its sums are rounde
 LEFT_OUT = ("skipped_before", "skipped_after", "replaced", "redone")
 
 
-def run(problem, session, tiling=None):
+def run(problem, session, tiling=None, counted=True):
     """The Result of a Problem with a tolerance > 0; its `bound` (B, Hq, Lq) is the certificate of each row.
 
-    tiling: None ("auto"), a TilingStrategy or a TileConfig.
+    tiling: None ("auto"), a TilingStrategy or a TileConfig. counted: as `aat.attention.dot.run`.
     """
-    return _Job(problem, session, tiling).run()
+    return _Job(problem, session, tiling, counted).run()
+
+
+def run_and_map(problem, session, tiling=None):
+    """(Result, TileMap) of `run`; the TileMap is None where nothing may be left out."""
+    job = _Job(problem, session, tiling, trace=True)
+    return job.run(), job.map
+
+
+def facts(problem, session, tiling=None):
+    """What `run` would do, as a dict of facts for people; nothing is run."""
+    job = _Job(problem, session, tiling)
+    config = job._tiles_of()
+    who = repr(job.strategy) if job.config is None else "the gate after QK alone"
+    if job.auto:
+        who += f" where a sample of the queries can leave out {WIN:.0%} of its tiles, else nothing is left out"
+    return {"kernel": "kernels/attention_forward.py", "tiles": str(config), "tiling": who}
 
 
 class _Job:
     """One call."""
 
-    def __init__(self, problem, session, tiling):
+    map = None              # the TileMap of a traced run
+
+    def __init__(self, problem, session, tiling, counted=True, trace=False):
         from aat.tiling.strategies.certified import Certified
         from aat.tiling.strategies.fixed import Fixed
 
         self.problem, self.session, self.auto = problem, session, tiling is None
+        self.counted, self.trace = counted, trace
         self.config = tiling if isinstance(tiling, TileConfig) else None
         self.strategy = tiling
         if self.auto or self.config is not None:
             # Plans are made on the host: on a GPU they take longer than what they save (2026-11, H100).
             self.strategy = Certified() if session.backend == "cpu" else Fixed()
+        summary = getattr(self.strategy, "summary", None)
+        if summary is not None and summary.sorted is not None:
+            self.problem = problem = request.in_order(problem, summary)
         self.shape = (problem.B, problem.Hq, problem.Lq)
         # l is a sum of as many terms as there are groups and keys of a group, each rounded once
         self.room = 1 + bounds.PLENTY + 2.0**-22 * (problem.Lk // 16 + 256)
@@ -60,11 +84,14 @@ class _Job:
         plan, means = self._plan(config)
         if means is not None and self.session.backend == "cpu":
             config = replace(config, packed=True)       # means are put where tiles are copied to
-        result = dot.run(self.problem, self.session, config, self._allowance(plan, means))
+        allowance = replace(self._allowance(plan, means), trace=self.trace)
+        result = dot.run(self.problem, self.session, config, allowance)
+        if self.trace:
+            self.map = of_run(self.problem, result.config, result.trace, plan, repr(self.strategy))
         return self._certified(result, plan)
 
     def _dense(self, why):
-        result = dot.run(self.problem, self.session, self.config)
+        result = dot.run(self.problem, self.session, self.config, counted=self.counted)
         bound = np.where(finite_heads(self.problem), 0.0, np.inf).astype(np.float32)
         result.bound = np.repeat(bound[..., None], self.problem.Lq, 2)
         result.tiling = f"dense: {why}"
@@ -76,17 +103,17 @@ class _Job:
         problem, session = self.problem, self.session
         if self.config is not None:
             return self.config
-        size = self.strategy.tile_size(session.backend)
-        config = TileConfig.adaptive(session.lane_width, problem.D, problem.Dv, size, session.limits.shared_bytes,
-                                     problem.Lq)
+        size, limits = self.strategy.tile_size(session.backend), session.limits
+        config = TileConfig.adaptive(session.lane_width, problem.D, problem.Dv, size, limits.shared_bytes, problem.Lq,
+                                     limits.pairs and problem.form is None)
         return scored.fitted(config, problem.form, problem.Dv)
 
     def _plan(self, config):
         """The strategy's TilePlan, and the means of the tiles if it replaces some. None: every visible tile is visited,
         and the gate decides."""
         problem = self.problem
-        if problem.softcap is not None or problem.form is not None or not self.strategy.plans:
-            return None, None       # what summaries say of scores, they say of q.k before a softcap
+        if not self.strategy.plans or any(x is not None for x in (problem.softcap, problem.form, problem.mods)):
+            return None, None       # what summaries say of scores, they say of q.k before a softcap or a score_mod
         asked = request.of(replace(problem, tolerance=self.tolerance), self.strategy, config, self.session)
         plan, moments = self.strategy.plan(asked), asked.summary.moments
         if not plan.replaced_counts.any():
@@ -113,6 +140,7 @@ class _Job:
         counts |= dict(zip(LEFT_OUT, (dense - visited - replaced, after, replaced, 0), strict=True))
         pairs = result.config.keys_per_group * result.config.rows_per_program(self.problem.dtype)
         counts["multiply_adds"] -= after * pairs * self.problem.Dv
+        counts["multiply_adds_exact"] = dense * pairs * (self.problem.D + self.problem.Dv)
         result.tiling = repr(self.strategy) if plan is not None else "the gate after QK alone"
         if self.strategy.keeps_tolerance:
             self._redo(result)
@@ -136,7 +164,20 @@ class _Job:
         with np.errstate(invalid="ignore"):
             # values that are all the same lose nothing
             bound = np.where((shares > 0) & ~(spread == 0), shares * spread * self.room + 1e-37, 0.0)
-        return np.where(np.isfinite(self.values.largest)[..., None], bound, np.inf).astype(np.float32)
+        bound = np.where(np.isfinite(self.values.largest)[..., None], bound, np.inf).astype(np.float32)
+        self._limit(bound, spread)
+        return bound
+
+    def _limit(self, bound, spread):
+        """Where a row kept next to nothing of its mass, say what still holds: the results of finite scores lie within
+        the range of the values, and those of rows that computed nothing are 0, as are those of rows that see nothing.
+        """
+        lost = np.isinf(bound) & self.values.tame[..., None]
+        if not lost.any():
+            return
+        most = np.maximum(spread, self.values.largest[..., None]) * self.room
+        blind = sees_nothing(self.problem, *np.nonzero(lost))
+        bound[lost] = np.where(blind, 0, np.broadcast_to(most, bound.shape)[lost])
 
     def _redo(self, result):
         """Compute heads densely whose bound exceeds the tolerance; count their rows."""

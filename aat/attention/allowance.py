@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from aat.attention import mods
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -13,12 +15,14 @@ class Allowance:
     planned (B, Hq, Lq) float32: ln T, the bound on what a plan leaves out before any score; -inf: nothing.
     tiles: None, or the Tiles to visit.
     means: None, or (mean keys (B, Hk, T, D), mean values (B, Hk, T, Dv), ln of counts (B, Hk, T)) of tiles to replace.
+    trace: whether the launch says of each group of each query tile what it did with it, by another kernel.
     """
 
     kappa: np.ndarray
     planned: np.ndarray
     tiles: Any = None
     means: Any = None
+    trace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class Tiles:
 def describe(launch):
     """Add the arguments of a launch (aat.attention.dot._Launch) to it: kappa and ln T, lists of tiles, their means."""
     allowance, problem, session, Meta = launch.allowance, launch.problem, launch.session, launch.Meta
-    launch.arguments |= {"allowed": 0, "tiles": 0, "means": 0}
+    lists = mods.describe(launch)
+    launch.arguments |= {"allowed": 0, "tiles": session.array(lists) if lists.size else 0, "means": 0}
     if allowance is None:
         return
     number = np.dtype(np.float64 if launch.on_cpu and problem.dtype == "f64" else np.float32)
@@ -62,7 +67,13 @@ def describe(launch):
     launch._address(Meta.SHARES_ADDRESS, launch.missing)
     if allowance.tiles is not None:
         launch.meta_host[[Meta.NUMBER, Meta.LISTED]] = allowance.tiles.number, allowance.tiles.width
-        launch.arguments["tiles"] = session.array(allowance.tiles.flat)
+        lists = allowance.tiles.flat
+    if allowance.trace:
+        groups = -(-problem.Lk // launch.config.keys_per_group)
+        launch.meta_host[[Meta.TRACE, Meta.GROUPS]] = lists.size, groups
+        lists = np.concatenate([lists, np.zeros(problem.B * problem.Hq * launch.tiles * groups, np.int32)])
+    if allowance.tiles is not None or allowance.trace:
+        launch.arguments["tiles"] = session.array(lists)
     if allowance.means is not None:
         parts = [x.ravel() for x in allowance.means]
         launch.meta_host[Meta.MEANS] = allowance.means[2].shape[2]
@@ -86,5 +97,22 @@ def left_out(launch):
     if launch.allowance is None:
         return {}
     mine, Counts = launch.counts.view(np.uint32).reshape(-1, launch.step).sum(0, dtype=np.uint64), launch.Counts
-    each = 1 if launch.on_cpu else launch.config.threads
+    each = 1 if launch.on_cpu else launch.config.threads // launch.config.team
     return {"light": int(mine[Counts.LIGHT]) // each, "weighed": int(mine[Counts.WEIGHED]) // each}
+
+
+def traced(launch):
+    """What a traced launch did with each group of keys: int8 (B, Hq, query tiles, groups), 0 not visited, 1 computed,
+    2 left out by the gate. On a GPU, where each thread decides for its own rows, 2 is what all of them left out.
+    """
+    from aat.kernels.parts.gate import LEFT
+
+    allowance, problem = launch.allowance, launch.problem
+    if allowance is None or not allowance.trace:
+        return None
+    groups = -(-problem.Lk // launch.config.keys_per_group)
+    start = int(launch.meta_host[launch.Meta.TRACE])
+    shape = (problem.B, problem.Hq, launch.tiles, groups)
+    size = start + int(np.prod(shape))
+    told = launch.session.read(launch.arguments["tiles"], size, np.empty(size, np.int32))[start:].reshape(shape)
+    return np.where(told == 0, 0, np.where(told % LEFT == 0, 2, 1)).astype(np.int8)

@@ -45,8 +45,8 @@ class Call:
 
 
 def check(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), scale=None, softcap=None,
-          sinks=None, kv_lens=None, q_offset=None, score="dot", tolerance=0.0, tiling="auto", layout="bhsd",
-          backend="auto", return_lse=False, return_info=False, out=None):
+          sinks=None, kv_lens=None, q_offset=None, score="dot", score_mod=None, mask_mod=None, tolerance=0.0,
+          tiling="auto", layout="bhsd", backend="auto", return_lse=False, return_info=False, out=None):
     """Return the Call that the arguments of `aat.attention` state; raise ValueError or TypeError if none."""
     tolerance = _check_choices(score, tolerance, layout, backend)
     for name, flag in (("return_lse", return_lse), ("return_info", return_info)):
@@ -66,7 +66,10 @@ def check(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), sc
         q=cq, k=ck, v=cv, dtype=dtype, mask=_mask(mask, full), bias=_bias(bias, full), left=left, right=right,
         scale=_scale(scale, cq.shape[3], dtype, score), softcap=_softcap(softcap, dtype),
         sinks=_sinks(sinks, full[1], dtype), kv_lens=lens, q_offset=offset, return_lse=bool(return_lse),
-        tolerance=tolerance, score=None if isinstance(score, str) else score)
+        tolerance=tolerance, score=None if isinstance(score, str) else score,
+        mods=_mods(score_mod, mask_mod, full, offset))
+    if problem.score is not None:
+        _check_score(problem, kind, out)
     if out is not None:
         optional = [_host(x) for x in (mask, bias, sinks, kv_lens, q_offset)]
         target = _out(out, inputs["q"], problem, layout, squeeze, [cq, ck, cv, *optional])
@@ -203,6 +206,24 @@ def _scale(scale, d, dtype, score):
     return value
 
 
+def _check_score(problem, kind, out):
+    """What does not go together with a score object."""
+    if problem.mods is not None:
+        raise value_error("score_mod, mask_mod", "None with a score object", "a function",
+                          "what a function changes, `apply` of an own score can do; pass mask= for a mask_mod")
+    if kind == "device" and out is not None:
+        raise value_error("out", "None for arrays on a device with a score object", "a DeviceArray",
+                          "rows are prepared on the host: take the result")
+
+
+def _mods(score_mod, mask_mod, full, offset):
+    if score_mod is None and mask_mod is None:
+        return None
+    from aat.mods.call import Mods
+
+    return Mods.of(score_mod, mask_mod, full, offset)
+
+
 def _softcap(softcap, dtype):
     if softcap is None:
         return None
@@ -245,8 +266,8 @@ def _tiling(tiling, tolerance):
 def _out(out, like, problem, layout, squeeze, inputs):
     """The canonical view of the caller's `out`, after every check of it."""
     taken = take("out", out)
-    if like.kind == "device" or taken.kind != like.kind:
-        raise type_error("out", "an array of q's kind in host memory", f"{taken.kind} for a q of {like.kind}",
+    if taken.kind != like.kind:
+        raise type_error("out", "an array of q's kind", f"{taken.kind} for a q of {like.kind}",
                          "leave out= away for a result of q's type")
     if taken.dtype != like.dtype:
         raise type_error("out", f"q's dtype {like.dtype}", taken.dtype)
@@ -254,6 +275,8 @@ def _out(out, like, problem, layout, squeeze, inputs):
     view = taken.view
     if view.shape != shape:
         raise value_error("out", f'shape {shape} in layout="{layout}"', f"shape {view.shape}")
+    if taken.kind == "device":
+        return _out_on_device(view, like.view, inputs, squeeze)
     if not view.flags.writeable:
         raise value_error("out", "a writeable array", "a read-only one")
     if view.size and taken.kind == "numpy" and not np.may_share_memory(view, out):  # `take` had to copy it
@@ -265,6 +288,16 @@ def _out(out, like, problem, layout, squeeze, inputs):
     if any(x is not None and overlaps(view, x) for x in inputs):
         raise value_error("out", "memory of its own", "memory that an input uses", "inputs are never written")
     return _canonical(view, layout, squeeze, taken.kind)
+
+
+def _out_on_device(out, q, inputs, squeeze):
+    """The canonical view of a DeviceArray for the result."""
+    if out.session is not q.session:
+        raise value_error("out", f"an array where q is ({q.backend})", f"one on {out.backend}",
+                          "make it with aat.empty(shape, dtype, backend=...)")
+    if any(out.shares_memory(x) for x in inputs[:3]):
+        raise value_error("out", "memory of its own", "memory that an input uses", "inputs are never written")
+    return out.reshape((1, *out.shape)) if squeeze else out
 
 
 def _host(x):

@@ -41,6 +41,8 @@ class Problem:
         What makes a score of a query and a key; None: scale q.k. `scale` is then 1.
     form : aat.kernels.parts.scores.Form or None
         Set where rows of q and k are prepared for a kernel (aat/attention/scored.py): columns and numbers, score None.
+    mods : aat.mods.call.Mods or None
+        Functions that change the scaled score, and that say who may attend to whom.
     """
 
     q: Any
@@ -61,6 +63,7 @@ class Problem:
     tolerance: float = 0.0
     score: Any = None
     form: Any = None
+    mods: Any = None
 
     @property
     def B(self):
@@ -152,6 +155,8 @@ class Info:
         rows that were computed again without leaving anything out.
     tiling : str
         With a tolerance, which strategy decided, and why.
+    multiply_adds_exact : int
+        What a run with the same tiles does that leaves nothing out.
     """
 
     backend: str
@@ -166,6 +171,22 @@ class Info:
     parts: int = 1
     error_bound: Any = None
     tiling: str = ""
+    multiply_adds_exact: int = 0
+
+    def metrics(self, q=None, k=None, v=None, *, previous=None, **arguments_of_attention):
+        """IFQ, CER and AE of this call, with their components: {name: value}, docs/tiling.md and quality.QUALITIES.
+
+        Without arguments: what the call's own counts say (cer, edge_utilisation, multiply_adds). With those of the
+        call, tolerance included, also what its exact weights say: cross_tile_mass, row_entropy, effective_support, ae.
+        They take a pass over all scores on the host in float64, which may be far slower than the call. `previous`: a
+        dict of the arguments of the call before (a step earlier, as many rows and heads), for stability and ifq. None
+        stands for what is missing or has no value, as ae where nothing can be left out.
+
+        Raises ValueError and TypeError as `aat.attention`, and ValueError for arguments of another call.
+        """
+        from aat.attention import quality
+
+        return quality.measure(self, q, k, v, previous, **arguments_of_attention)
 
 
 @dataclass(slots=True)
@@ -175,7 +196,7 @@ class Result:
     out (B, Hq, Lq, Dv): problem.out if that was given; lse (B, Hq, Lq) or None; counts: "visited", "full" and
     "total" tiles and "pairs", the (row, key) pairs within bounds; config: the TileConfig that was used.
     shares (B, Hq, Lq): with a tolerance, the share of a row's mass that may be missing; bound: the error that it makes
-    possible; tiling: who decided.
+    possible; tiling: who decided. trace: of a traced launch, what it did with each group (allowance.traced).
     """
 
     out: Any
@@ -186,3 +207,4 @@ class Result:
     shares: Any = None
     bound: Any = None
     tiling: str = ""
+    trace: Any = None

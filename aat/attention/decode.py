@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 
-from aat.arrays import span
+from aat.arrays import flat, span
 from aat.attention import dot
 from aat.backends.memory import check_elements
 from aat.backends.relaunch import Relaunch
@@ -23,9 +23,11 @@ INDEXED = ("q", "k", "v", "out", "lse", "scratch", "parts_a", "parts_m", "parts_
 
 
 def suits(problem, session, config):
-    """Whether attention_decode takes a problem: `config` decides if there is one, else the shape. It has no scores but
-    scale q.k."""
-    if problem.form is not None:
+    """Whether attention_decode takes a problem: `config` decides if there is one, else the shape.
+
+    It has no place for a score_mod or mask_mod, and no scores but scale q.k.
+    """
+    if problem.mods is not None or problem.form is not None:
         return False
     if config is not None:
         return config.columns
@@ -35,7 +37,9 @@ def suits(problem, session, config):
 def choose(problem, session, config=None, pages=None):
     """The TileConfig of a launch; BackendError, with every reason, if the device cannot hold it."""
     key_bytes = KEY_BYTES[problem.dtype if pages is None else pages.dtype]
-    chosen = config or TileConfig.decode(session.lane_width, problem.group * problem.Lq, problem.Lk, key_bytes)
+    page_size = 0 if pages is None else pages.page_size
+    chosen = config or TileConfig.decode(session.lane_width, problem.group * problem.Lq, problem.Lk, key_bytes,
+                                         page_size)
     reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv)
     if reasons:
         raise BackendError(session.backend, [f"{reason} (tiling: {chosen})" for reason in reasons])
@@ -166,7 +170,7 @@ class _Launch(dot._Launch):
             x = getattr(pages, name)
             if not self.by_address:
                 check_elements(name, span(x))
-            self.arguments[name] = dot._flat(x)
+            self.arguments[name] = flat(x)
             place, count = Meta[name.upper()], {"k": 3, "v": 3, "table": 1}.get(name, 2)
             meta[place:place + count] = [stride // x.itemsize for stride in x.strides[:count]]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from aat.arrays import STORAGE, span
+from aat.arrays import STORAGE, flat, in_place
 from aat.attention import scored, tasks
 from aat.attention.allowance import describe as describe_allowance
-from aat.attention.allowance import left_out, shares
+from aat.attention.allowance import left_out, shares, traced
 from aat.attention.base import Result
 from aat.attention.kept import Kept, counted
 from aat.attention.parts import Parts
@@ -34,11 +34,10 @@ def choose(problem, session, config=None, tune=True):
     Raises BackendError, with every reason, if the device cannot hold it. The policy "auto" may tune if `tune`.
     """
     width, shared = session.lane_width, session.limits.shared_bytes
-    if config is None and problem.form is not None:
-        chosen = scored.tiles(problem, session)
-    else:
-        chosen = config or policy.tuned(bucket(problem), session, problem if tune else None)[0]
-        chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq, problem.group)
+    chosen = config or scored.tiles(problem, session)
+    chosen = chosen or policy.tuned(bucket(problem), session, problem if tune else None)[0]
+    chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq, problem.group,
+                                          session.limits.pairs)
     chosen = chosen if config else tasks.in_parts(chosen, problem)
     reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv, **session.limits.of_tiles())
     if reasons:
@@ -57,10 +56,10 @@ def specify(problem, careful=False, grouped=False, allowance=None):
     bias_type = "f32" if problem.bias is None else _stored(problem.bias)
     return Spec(d=problem.k.shape[3], dv=problem.Dv, mask=kind(problem.mask), bias=kind(problem.bias),
                 bias_type=bias_type, softcap=problem.softcap is not None, sinks=problem.sinks is not None,
-                lse=problem.return_lse,
-                careful=careful, grouped=grouped, gate=allowance is not None,
+                lse=problem.return_lse, careful=careful, grouped=grouped, gate=allowance is not None,
                 listed=getattr(allowance, "tiles", None) is not None,
-                mixed=getattr(allowance, "means", None) is not None, score=problem.form)
+                mixed=getattr(allowance, "means", None) is not None, traced=getattr(allowance, "trace", False),
+                mods=problem.mods and problem.mods.key, score=problem.form)
 
 
 def plan(problem, session, config=None):
@@ -79,13 +78,8 @@ def plan(problem, session, config=None):
             "threads": session.threads if session.backend == "cpu" else chosen.threads,
             "lanes": f"{chosen.lane_width}, {'LLVM intrinsics' if session.intrinsics else 'plain Taichi'}",
             "groups of keys": f"{counts['visited']} visited of {counts['total']}, {counts['full']} without a mask",
-            "why": _why(problem, session, config)}
-
-
-def _why(problem, session, config):
-    if config:
-        return "given by the caller"
-    return policy.tuned(bucket(problem), session)[1] if problem.form is None else "the default for such scores"
+            "why": "given by the caller" if config else "the default for such scores" if problem.form is not None else
+            policy.tuned(bucket(problem), session)[1]}
 
 
 def repeatable(problem, session, config=None, plain=True):
@@ -99,11 +93,11 @@ def repeatable(problem, session, config=None, plain=True):
         return None
     from aat.attention import decode
 
-    if not all(_in_place(x, True) for x in arrays):
+    if not all(in_place(x, True) for x in arrays):
         return None
     if decode.suits(problem, session, config):
         return decode.repeatable(problem, session, config) if plain else None
-    if not all(x is None or _in_place(x, False) for x in (problem.mask, problem.bias)):
+    if not all(x is None or in_place(x, False) for x in (problem.mask, problem.bias)):
         return None
     chosen = choose(problem, session, config, tune=False)
     narrow = chosen.rows_per_program(problem.dtype) // chosen.lane_vectors > min(problem.D, problem.Dv)
@@ -114,18 +108,21 @@ def repeatable(problem, session, config=None, plain=True):
     return Kept(launch)
 
 
-def run(problem, session, config=None, allowance=None):
+def run(problem, session, config=None, allowance=None, counted=True):
     """Launch the kernel for a Problem; the Result's arrays are NumPy's, or DeviceArrays if q is one.
 
-    `allowance` (aat.attention.adaptive.Allowance) says what may be left out; None: nothing.
+    `allowance` (aat.attention.adaptive.Allowance) says what may be left out; None: nothing. Not `counted`: the Result's
+    counts may be left empty (`aat.attention.resident` then does not wait).
 
     A first launch multiplies the values of masked keys by zero; if anything that is not finite came out, a second one
     that does not read them decides, because zero times NaN is NaN.
     """
-    from aat.attention import decode
+    from aat.attention import decode, resident
 
     if allowance is None and decode.suits(problem, session, config):
         return decode.run(problem, session, config)
+    if allowance is None and resident.suits(problem, session):
+        return resident.run(problem, session, config, counted)
     chosen = choose(problem, session, config)
     with session.scope():
         launch = _Launch(problem, session, chosen, allowance)
@@ -187,7 +184,11 @@ class _Launch:
         meta[Meta.TILES], meta[Meta.TASKS] = self.tiles, self.tasks
         meta[Meta.LEFT] = FAR if problem.left is None else problem.left
         meta[Meta.RIGHT] = FAR if problem.right is None else problem.right
-        end = Meta.BATCH + 2 * problem.B
+        self.describe_batch(problem)
+
+    def describe_batch(self, problem):
+        """Write the lengths and offsets of a Problem of these shapes."""
+        Meta, meta, end = self.Meta, self.meta_host, self.Meta.BATCH + 2 * problem.B
         meta[Meta.BATCH:end:2] = problem.Lk if problem.kv_lens is None else problem.kv_lens
         meta[Meta.BATCH + 1:end:2] = problem.q_offset
 
@@ -203,8 +204,7 @@ class _Launch:
             x = getattr(problem, name)
             arguments[name] = 0
             if x is not None:
-                logical = "bool" if name == "mask" else _stored(x)
-                arguments[name], strides = self._argument(x, logical, unit=False)
+                arguments[name], strides = self._argument(x, logical(name, x), unit=False)
                 strides = [0 if size == 1 else stride for size, stride in zip(x.shape, strides, strict=True)]
                 meta[Meta[place]:Meta[place] + 4] = strides
         arguments["sinks"] = 0 if problem.sinks is None else session.array(np.ascontiguousarray(problem.sinks))
@@ -222,8 +222,8 @@ class _Launch:
             return x.argument, [int(np.prod(shape[axis + 1:])) for axis in range(len(shape))]
         if self.on_cpu:
             x = x.view(np.uint8) if x.dtype == bool else x
-            x = x if _in_place(x, unit) else np.ascontiguousarray(x)
-            return _flat(x), [stride // x.itemsize for stride in x.strides]
+            x = x if in_place(x, unit) else np.ascontiguousarray(x)
+            return flat(x), [stride // x.itemsize for stride in x.strides]
         x = np.ascontiguousarray(x)
         return self.session.array(x.reshape(-1), logical), [stride // x.itemsize for stride in x.strides]
 
@@ -233,14 +233,15 @@ class _Launch:
         number = np.dtype(np.float64 if problem.dtype == "f64" else np.float32)
         size = int(np.prod(shape))
         if self.on_cpu and isinstance(problem.q, np.ndarray):
-            given = problem.out is not None and _in_place(problem.out, True)
+            given = problem.out is not None and in_place(problem.out, True)
             self.out = problem.out if given else np.empty((*shape, problem.Dv), STORAGE[problem.dtype])
-            self.out_argument, strides = _flat(self.out), [stride // self.out.itemsize for stride in self.out.strides]
+            self.out_argument, strides = flat(self.out), [stride // self.out.itemsize for stride in self.out.strides]
             self.lse = self.lse_argument = np.empty(size, number) if problem.return_lse else None
         else:
             # On a GPU every result is f32 and 16-bit ones are rounded when they are read.
             stored = STORAGE[problem.dtype] if self.on_cpu else number
-            self.out_argument = session.empty(size * problem.Dv, stored)
+            given = problem.out is not None and not isinstance(problem.out, np.ndarray)
+            self.out_argument = problem.out.target if given else session.empty(size * problem.Dv, stored)
             self.lse_argument = session.empty(size, number) if problem.return_lse else None
             strides = [problem.Hq * problem.Lq * problem.Dv, problem.Lq * problem.Dv, problem.Dv]
         self.out_strides = strides[:3]
@@ -273,13 +274,14 @@ class _Launch:
             self.joined.prepare(self, self.meta, sinks)
             (out, lse, sums), sinks = self.joined.outputs, 0
         arguments = (given["q"], given["k"], given["v"], out, lse, given["mask"], given["bias"], sinks, scratch, stage,
-                     sums, given["allowed"], self.missing, given["tiles"], given["means"], self.meta,
-                     problem.scale, problem.softcap or 1.0)
-        self.kernel, self.kernel_arguments = session.kernel(key, make), (*arguments, 0, self.programs)
+                     sums, given["allowed"], self.missing, given["tiles"], given["means"], given["mod_ints"],
+                     given["mod_numbers"], self.meta, problem.scale, problem.softcap or 1.0)
+        self.make = lambda: session.kernel(key, make)
+        self.kernel, self.kernel_arguments = self.make(), (*arguments, 0, self.programs)
         if self.on_cpu:
-            self._share(key, make, arguments)
+            self._share(key, arguments)
 
-    def _share(self, key, make, arguments):
+    def _share(self, key, arguments):
         """One launch a program. The kernel's first one, which compiles it, has no tasks: two threads may not do that at
         once."""
         Meta, session = self.Meta, self.session
@@ -288,7 +290,7 @@ class _Launch:
             with session.launching(counted=False):
                 self.kernel(*arguments, 0, 1)
             self.meta_host[Meta.TASKS] = tasks
-            self.kernel = session.kernel(key, make)
+            self.kernel = self.make()
             self._restart()
         self.shares = [Relaunch(self.kernel, (*arguments, program, 1)) for program in range(self.programs)]
 
@@ -345,7 +347,9 @@ class _Launch:
         shape = (problem.B, problem.Hq, problem.Lq)
         number = "f64" if problem.dtype == "f64" else "f32"
         if not isinstance(problem.q, np.ndarray):
-            out = session.adopt(self.out_argument, (*shape, problem.Dv), problem.dtype)
+            out = problem.out
+            if out is None:
+                out = session.adopt(self.out_argument, (*shape, problem.Dv), problem.dtype)
             lse = session.adopt(self.lse_argument, shape, number) if problem.return_lse else None
         elif self.on_cpu:
             out, lse = self.out, None if self.lse is None else self.lse.reshape(shape)
@@ -354,7 +358,7 @@ class _Launch:
             out = np.empty((*shape, problem.Dv), STORAGE[problem.dtype]) if problem.out is None else problem.out
             session.read(self.out_argument, size * problem.Dv, out, logical=problem.dtype)
             lse = session.read(self.lse_argument, size, np.empty(shape, np.float32)) if problem.return_lse else None
-        return Result(out, lse, self._counts(), self.config, self.name, shares(self))
+        return Result(out, lse, self._counts(), self.config, self.name, shares(self), trace=traced(self))
 
     def _counted_by_kernel(self):
         """The programs' own counts, summed."""
@@ -383,18 +387,11 @@ def count(problem, config, grouped=True):
     return counts | {"pairs": pairs_in_bounds(problem)}
 
 
+def logical(name, x):
+    """Short name of the dtype of a further array of a Problem: "mask", "bias" or "sinks"."""
+    return "bool" if name == "mask" else _stored(x)
+
+
 def _stored(x):
     """Short name of the dtype that a float array is stored in; bf16 comes as its bits."""
     return {"uint16": "bf16", "float16": "f16", "float64": "f64"}.get(x.dtype.name, "f32")
-
-
-def _in_place(x, unit):
-    """Whether a kernel can address a host array as it stands: steps forward, in whole elements, and next to each other
-    along the last axis if `unit`."""
-    whole = all(stride >= 0 and stride % x.itemsize == 0 for stride, n in zip(x.strides, x.shape, strict=True) if n > 1)
-    return whole and (not unit or x.shape[-1] == 1 or x.strides[-1] == x.itemsize)
-
-
-def _flat(x):
-    """The memory between the first and the last element of x as a flat contiguous array, without a copy."""
-    return np.lib.stride_tricks.as_strided(x, shape=(span(x),), strides=(x.itemsize,))

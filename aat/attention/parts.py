@@ -21,6 +21,8 @@ class Parts:
     ----------
     outputs : tuple
         The arguments of attention_forward in the place of out, lse and sums.
+    make, arguments : callable, tuple
+        The kernel of the merge and what it is called with, once prepared.
     """
 
     def __init__(self, launch, empty):
@@ -62,13 +64,14 @@ class Parts:
         """Make the kernel, with the description in the kernel argument `meta`."""
         from aat.kernels.attention_merge import build
 
-        kernel = self._session.kernel(self._key, lambda: build(self._columns, self._spec, self._base))
+        self.make = lambda: self._session.kernel(self._key, lambda: build(self._columns, self._spec, self._base))
+        kernel = self.make()
         arrays = (*self.outputs, launch.out_argument, launch.lse_argument if self._spec.lse else 0)
         if self._on_cpu and self._columns.by_address:
             arrays = (0, 0, 0, 0, 0)
-        arguments = (*arrays, sinks, meta, self._programs)
+        self.arguments = (*arrays, sinks, meta, self._programs)
         if self._on_cpu:
-            self._relaunch = Relaunch(kernel, arguments)
+            self._relaunch = Relaunch(kernel, self.arguments)
             self.go = self._relaunch.go
         else:
-            self.go = lambda: kernel(*arguments)
+            self.go = lambda: kernel(*self.arguments)

@@ -8,11 +8,12 @@ import numbers
 
 import numpy as np
 
-from aat.arrays import take_integers
+from aat.arrays import take_integers, widen
 from aat.errors import type_error, value_error
 
 CAUSAL = ("upper_left", "lower_right")
 LIMIT = 2**30  # |p| and bounds below it: p + bound fits an int32
+LOOK = 2**20  # pairs looked at together
 
 
 def lengths(kv_lens, full):
@@ -108,6 +109,32 @@ def pairs_in_bounds(problem):
     end = keys[:, None] if problem.right is None else np.clip(p + problem.right + 1, 0, keys[:, None])
     begin = 0 if problem.left is None else np.maximum(p - problem.left, 0)
     return problem.Hq * int(np.maximum(np.broadcast_to(end - begin, p.shape), 0).sum())
+
+
+def visible(problem, batch, head, row):
+    """bool (n, Lk): the keys that rows of a Problem, index arrays (n,), see by position, length, mask and bias."""
+    b, h, i = (x[:, None] for x in (batch, head, row))
+    keys = np.arange(problem.Lk)
+    lens = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+    p = problem.q_offset.astype(np.int64)[b] + i
+    seen = keys < lens[b]
+    if problem.left is not None:
+        seen &= keys >= p - problem.left
+    if problem.right is not None:
+        seen &= keys <= p + problem.right
+    for x in (problem.mask, problem.bias):
+        if x is not None:
+            at = tuple(n if size > 1 else 0 * n for n, size in zip((b, h, i, keys), x.shape, strict=True))
+            seen &= x[at] if x is problem.mask else widen(x[at]) != -np.inf
+    return seen
+
+
+def sees_nothing(problem, batch, head, row):
+    """Whether rows of a Problem, three index arrays (n,), see no key."""
+    step = max(1, LOOK // max(problem.Lk, 1))
+    parts = [visible(problem, *(x[first:first + step] for x in (batch, head, row))).any(1)
+             for first in range(0, len(row), step)]
+    return ~np.concatenate(parts) if parts else np.zeros(0, bool)
 
 
 def _given(q_offset, batch):

@@ -25,14 +25,14 @@ UNKNOWN = object()
 _off = 0
 
 
-def kind(q, k, v, out, further, options):
+def kind(q, k, v, out, further, options, mods=None):
     """The kind of a call as a dict key, or None if nothing of such calls is kept.
 
     further: (mask, bias, sinks, kv_lens, q_offset), or None if none is given. options: the values of the other
     arguments, causal and window first. Those whose equality says less than identity (True == 1 == 1.0) come with their
-    types.
+    types. mods: a score_mod or mask_mod, which may capture something else at every call.
     """
-    if not (type(q) is type(k) is type(v) is np.ndarray) or _off:
+    if not (type(q) is type(k) is type(v) is np.ndarray) or _off or mods is not None:
         return None
     if type(options[4]) is not str:  # a score object: rows are prepared anew at each call
         return None
@@ -150,7 +150,8 @@ class Repeat:
         if self._info is None:
             return out if lse is None else (out, lse)
         counts = self._launch.counts()
-        info = replace(self._info, seconds=time.perf_counter() - start, multiply_adds=counts.pop("multiply_adds"),
+        done = counts.pop("multiply_adds")
+        info = replace(self._info, seconds=time.perf_counter() - start, multiply_adds=done, multiply_adds_exact=done,
                        tiles=counts)
         return (out, info) if lse is None else (out, lse, info)
 

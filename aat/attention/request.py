@@ -1,7 +1,10 @@
 """What is asked of a strategy for a call: a Request from a Problem."""
+from dataclasses import replace
+
 import numpy as np
 
 from aat.arrays import widen
+from aat.errors import value_error
 from aat.tiling.strategies.base import Request
 from aat.tiling.summary import KeySummary
 from aat.tiling.visible import bias_range, tile_visibility
@@ -30,6 +33,30 @@ def of(problem, strategy, config, session=None):
     local = np.clip((first[None] + offset[:, None]) // block, 0, max(summary.tiles - 1, 0))
     return Request(summary, q, problem.scale, problem.tolerance, rows, visible, high, low, local,
                    form="largest" if problem.sinks is not None else "range", reach=reach, session=session)
+
+
+def in_order(problem, summary):
+    """The Problem over the keys and values of a summary with a key sort, in its order: rows do not change.
+
+    Raises ValueError where the summary is of other keys, or the call tells keys apart by their position.
+    """
+    lens = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+    summary.check(problem.k.shape, dv=problem.Dv, lens=lens)
+    reasons = [f"a {name} with an axis of keys" for name in ("mask", "bias")
+               if getattr(problem, name) is not None and getattr(problem, name).shape[3] > 1]
+    if problem.left is not None or problem.right is not None:
+        reasons.append("causal or a window")
+    if not isinstance(problem.k, np.ndarray):
+        reasons.append("arrays on a device")
+    if reasons:
+        raise value_error("tiling", "a call that does not tell keys apart by position, as the summary keeps them in "
+                          "another order", " and ".join(reasons), "pass a KeySummary without sort=")
+    k, v = summary.sorted.k, summary.sorted.v
+    dtype = np.dtype(np.uint16) if k.dtype.name == "bfloat16" else k.dtype
+    if dtype != problem.k.dtype:
+        raise value_error("tiling", f"a summary of keys of dtype {problem.dtype}", f"one of {summary.dtype}",
+                          "build it from the keys of this call")
+    return replace(problem, k=k.view(dtype), v=v.view(dtype))
 
 
 def _floats(x):

@@ -16,14 +16,15 @@ from aat.errors import value_error
 INDEX_LIMIT = 2**31 - 1
 
 
-def run_in_parts(problem, run, limit=INDEX_LIMIT):
+def run_in_parts(problem, run, limit=INDEX_LIMIT, strategy=None):
     """Return (Result, parts) of `run(part) -> Result` over parts whose arrays span at most `limit` elements.
 
+    With a TilingStrategy it is `run(part, its own part)`: a summary, a budget or a memory is of the whole problem.
     An array that a stride spreads over more memory than it has elements is copied, one part at a time. Raises
     ValueError if the keys or values of a single head have more than `limit` elements.
     """
     if _excess(problem, limit) is None:
-        return run(problem), 1
+        return run(problem, *([] if strategy is None else [strategy])), 1
     _refuse(problem, limit)
     shape = (problem.B, problem.Hq, problem.Lq)
     out = np.empty((*shape, problem.Dv), STORAGE[problem.dtype]) if problem.out is None else problem.out
@@ -33,7 +34,7 @@ def run_in_parts(problem, run, limit=INDEX_LIMIT):
     parts = 0
     for region in _regions(whole, limit):
         part = _small(part_of(whole, region), limit)
-        result = run(part)
+        result = run(part, *([] if strategy is None else [strategy.cut(region, part.rows / problem.rows)]))
         batch, heads, rows, _ = region
         if part.out is None or result.out is not part.out:
             round_into(out[batch, heads, rows], result.out)
@@ -135,7 +136,8 @@ def part_of(problem, region):
         mask=broadcast(problem.mask), bias=broadcast(problem.bias), out=cut(problem.out, batch, heads, rows),
         sinks=None if problem.sinks is None else problem.sinks[heads],
         kv_lens=None if problem.kv_lens is None else problem.kv_lens[batch],
-        q_offset=problem.q_offset[batch] + np.int32(rows.start))
+        q_offset=problem.q_offset[batch] + np.int32(rows.start),
+        mods=None if problem.mods is None else problem.mods.part(batch, heads))
 
 
 def _small(problem, limit):

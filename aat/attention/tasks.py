@@ -3,7 +3,9 @@
 
 def grouped(problem, config):
     """Whether rows of a program are queries of all heads that share a KV head: where that makes fewer programs. A row's
-    bits are the same."""
+    bits are the same. A score_mod or mask_mod takes one head a program."""
+    if problem.mods is not None:
+        return False
     rows, group = config.rows_per_program(problem.dtype), problem.group
     return group > 1 and -(-group * problem.Lq // rows) < group * -(-problem.Lq // rows)
 

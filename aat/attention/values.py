@@ -20,25 +20,12 @@ class Values:
 
     @classmethod
     def of(cls, problem):
-        """Those of a Problem: one pass over v, k and q each; by head."""
+        """Those of a Problem: one pass over v, k and q each; by head. Of an array on a device they are remembered."""
         B, Hk, group = problem.B, problem.Hk, problem.group
-        lens = np.full(B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
-        q, k, v = (_host(x) for x in (problem.q, problem.k, problem.v))
-        largest, keys, queries = np.zeros((B, Hk)), np.zeros((B, Hk)), np.zeros((B, problem.Hq))
-
-        def some(heads):
-            with np.errstate(all="ignore"):
-                for b, h in heads:
-                    values = v[b, h, :lens[b]]
-                    if values.size:
-                        values = widen(values)
-                        top = max(values.max(), -values.min())      # NaN stays NaN: max(NaN, x) is the first
-                        largest[b, h] = top if np.isfinite(top) else np.inf
-                    keys[b, h] = _norm(k[b, h, :lens[b]])
-                    for g in range(h * group, (h + 1) * group):
-                        queries[b, g] = _norm(q[b, g])
-
-        share(some, list(np.ndindex(B, Hk)), B * Hk * problem.Lk)
+        lens = _lens(problem)
+        largest = _of(problem.v, _largest, (B, Hk), lens)
+        keys = _of(problem.k, _norm, (B, Hk), lens)
+        queries = _of(problem.q, _norm, (B, problem.Hq), np.full(B, problem.Lq))
         keys, largest = np.repeat(keys, group, 1), np.repeat(largest, group, 1)
         with np.errstate(all="ignore"):
             top = queries * keys * max(abs(problem.scale), 1e-30)
@@ -50,21 +37,42 @@ class Values:
 
 def finite_heads(problem):
     """(B, Hq) bool: whether the values of the keys that exist are all finite."""
-    lens = np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
-    v, fine = _host(problem.v), np.zeros((problem.B, problem.Hk), bool)
+    fine = _of(problem.v, _all_finite, (problem.B, problem.Hk), _lens(problem)) > 0
+    return np.repeat(fine, problem.group, 1)
+
+
+def _lens(problem):
+    return np.full(problem.B, problem.Lk) if problem.kv_lens is None else problem.kv_lens
+
+
+def _of(x, what, shape, lens):
+    """(B, H) float64: what(x[b, h, :lens[b]]) of each head."""
+    if not isinstance(x, np.ndarray):
+        key = (what, x.shape, lens.tobytes())
+        return x.remembered(key, lambda: _of(x.numpy(), what, shape, lens))
+    found = np.zeros(shape)
 
     def some(heads):
         with np.errstate(all="ignore"):
             for b, h in heads:
-                values = v[b, h, :lens[b]]
-                fine[b, h] = bool(np.isfinite(_norm(values)) or np.isfinite(widen(values)).all())
+                found[b, h] = what(x[b, h, :lens[b]])
 
-    share(some, list(np.ndindex(problem.B, problem.Hk)), problem.B * problem.Hk * problem.Lk)
-    return np.repeat(fine, problem.group, 1)
+    share(some, list(np.ndindex(shape)), x.size // max(1, x.shape[-1]))
+    return found
 
 
-def _host(x):
-    return x if isinstance(x, np.ndarray) else x.numpy()
+def _largest(values):
+    """max |v|: inf where one is not finite, 0 of nothing."""
+    if not values.size:
+        return 0.0
+    values = widen(values)
+    top = max(values.max(), -values.min())      # NaN stays NaN: max(NaN, x) is the first
+    return top if np.isfinite(top) else np.inf
+
+
+def _all_finite(values):
+    """1.0 or 0.0."""
+    return float(np.isfinite(_norm(values)) or np.isfinite(widen(values)).all())
 
 
 def _norm(x):

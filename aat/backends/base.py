@@ -38,6 +38,9 @@ class Limits:
         Threads that run in lockstep; 0 where it is not known.
     native_f16 : bool
         Whether the device has 16-bit float arithmetic. Kernels compute in f32 anyway.
+    pairs : bool
+        Whether kernels may read shared memory in 64-bit numbers: a Vulkan device with 64-bit integers. CUDA's compiler
+        joins reads by itself.
     """
 
     shared_bytes: int = 0
@@ -52,11 +55,13 @@ class Limits:
     lanes: int = 0
     l1_bytes: int = 0
     l2_bytes: int = 0
+    pairs: bool = False
 
     def of_tiles(self):
         """What decides which tiles a kernel may have: the keyword arguments of `TileConfig.problems`."""
         return {"shared_bytes": self.shared_bytes, "max_threads": self.threads_per_block, "registers": self.registers,
-                "lanes": self.lanes, "l1_bytes": self.l1_bytes, "l2_bytes": self.l2_bytes}
+                "lanes": self.lanes, "l1_bytes": self.l1_bytes, "l2_bytes": self.l2_bytes,
+                "pairs": self.pairs}
 
 
 @dataclass(frozen=True)

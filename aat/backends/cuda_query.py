@@ -78,5 +78,6 @@ def device():
         "threads_per_block": facts["threads_per_block"],
         "subgroup": facts["subgroup"],
         "float64": True,
+        "pairs": False,
         "float16": facts["major"] >= 6,
     }

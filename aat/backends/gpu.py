@@ -70,18 +70,18 @@ class GpuBackend(Backend):
         return dtype
 
     def upload(self, session, host, argument):
-        """Copy by a kernel, which leaves the rest of the block alone."""
-        copy = session.kernel(("copy", host.dtype.str), lambda: device_kernels.copy(host.dtype))
-        with session.launching():
-            copy(host, argument, host.size)
-        session.sync()
+        """Copy by a kernel, which leaves the rest of the block alone; Taichi has read `host` when it is launched."""
+        self.copy(session, host, argument, host.size, host.dtype)
 
     def download(self, session, argument, host):
-        """Copy by a kernel, which reads no more than `host` holds."""
-        copy = session.kernel(("copy", host.dtype.str), lambda: device_kernels.copy(host.dtype))
+        """Copy by a kernel, which reads no more than `host` holds; Taichi waits for what it writes to the host."""
+        self.copy(session, argument, host, host.size, host.dtype)
+
+    def copy(self, session, source, target, n, dtype):
+        """Copy n numbers of a stored type by a kernel, between arguments, host arrays and tensors of a CUDA device."""
+        copy = session.kernel(("copy", dtype.str), lambda: device_kernels.copy(dtype))
         with session.launching():
-            copy(argument, host, host.size)
-        session.sync()
+            copy(source, target, n)
 
     def fill(self, session, argument, value):
         """Set every element of the block by a kernel."""

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from aat.backends import foreign
 from aat.backends.dtypes import INT32_MAX, LOGICAL, logical_name, numpy_dtype
 from aat.errors import BackendError, type_error, value_error
 
@@ -35,9 +36,12 @@ class Arena:
     ----------
     in_use_bytes, idle_bytes, peak_bytes : int
         Blocks that are out, blocks that wait for reuse, and the most that both ever were.
+    allocations : int
+        Blocks that the device was asked for.
     """
 
-    def __init__(self, backend, limits, idle_limit):
+    def __init__(self, backend, limits, idle_limit, before_free=lambda: None):
+        self._before_free = before_free
         self._backend = backend
         self._limits = limits
         self._idle_limit = idle_limit
@@ -50,6 +54,7 @@ class Arena:
         self.in_use_bytes = 0
         self.idle_bytes = 0
         self.peak_bytes = 0
+        self.allocations = 0
 
     @staticmethod
     def size_class(nbytes):
@@ -71,6 +76,7 @@ class Arena:
         if block is None:
             self._make_room(n * dtype.itemsize, size)
             block = self._backend.allocate(size, dtype)
+            self.allocations += 1
         argument = self._backend.argument(block, n, dtype)
         self._serial += 1
         self._out[id(argument)] = (size, kind, block, argument, self._serial)
@@ -106,6 +112,8 @@ class Arena:
     def trim(self):
         """Free the blocks that wait for reuse."""
         self._collect()
+        if self._idle:
+            self._before_free()
         self._idle.clear()
         self.idle_bytes = 0
 
@@ -122,6 +130,8 @@ class Arena:
         self._serial += 1
         self._idle[self._serial] = (size, kind, block)
         self.idle_bytes += size
+        if self.idle_bytes > self._idle_limit:
+            self._before_free()
         while self.idle_bytes > self._idle_limit:
             _, (dropped, _, _) = self._idle.popitem(last=False)
             self.idle_bytes -= dropped
@@ -163,10 +173,11 @@ class Arena:
 class _Owner:
     """Shared by a DeviceArray and its reshapes; the last one gives the argument back to the arena."""
 
-    __slots__ = ("session", "ticket")
+    __slots__ = ("facts", "session", "ticket")
 
     def __init__(self, session, argument):
         self.session = session
+        self.facts = {}
         self.ticket = session.arena.ticket(argument)
 
     def __del__(self):
@@ -234,12 +245,37 @@ class DeviceArray:
             out = np.empty(self.shape, numpy_dtype(self.dtype))
             return self.session.read(self.argument, self.size, out, logical=self.dtype)
 
+    def __array__(self, dtype=None, copy=None):
+        """As `numpy()`, for np.asarray; always a copy."""
+        if copy is False:
+            raise ValueError("a DeviceArray is not in host memory: np.asarray(x, copy=False) cannot be done; leave "
+                             "copy away")
+        values = self.numpy()
+        return values if dtype is None else values.astype(dtype, copy=False)
+
     def reshape(self, *shape):
         """The same memory under another shape of the same size (no -1)."""
         shape = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
         if math.prod(shape) != self.size:
             raise value_error("shape", f"{self.size} elements in all", str(shape))
         return DeviceArray(None, self._owner, shape, self.dtype)
+
+    @property
+    def target(self):
+        """The kernel argument, to be written: what was remembered of the values is forgotten."""
+        self._owner.facts.clear()
+        return self.argument
+
+    def remembered(self, key, make):
+        """`make()`, or what it gave for this key the last time, unless the array was written since."""
+        facts = self._owner.facts
+        if key not in facts:
+            facts[key] = make()
+        return facts[key]
+
+    def shares_memory(self, other):
+        """Whether another DeviceArray is the same memory, as a reshape is."""
+        return self._owner is other._owner
 
     def __len__(self):
         if not self.shape:
@@ -251,33 +287,36 @@ class DeviceArray:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, backend={self.backend!r}{gone})"
 
 
-def _host_array(x):
-    """(array, logical type) of anything on the host that `to_device` takes; zero-copy."""
-    if type(x).__module__.split(".")[0] == "torch":
-        x = x.detach()
-        if str(x.dtype) == "torch.bfloat16":
-            import torch
+def empty(shape, dtype=np.float32, backend="auto"):
+    """An array with undefined values on a backend: aat.empty(shape, dtype, backend="auto") -> DeviceArray.
 
-            return x.view(torch.uint16).numpy(), "bf16"
-        return _host_array(x.numpy())
-    if not isinstance(x, (np.ndarray, np.generic)) and hasattr(x, "__dlpack__"):
-        x = np.from_dlpack(x)
-    if not isinstance(x, (np.ndarray, np.generic)):
-        raise type_error(
-            "x",
-            "a NumPy array, a PyTorch CPU tensor or an object with __dlpack__",
-            type(x).__name__,
-            "convert it with numpy.asarray",
-        )
-    name = logical_name(x.dtype)
-    if name not in LOGICAL or not x.dtype.isnative:
-        raise type_error(
-            "x",
-            f"dtype {', '.join(LOGICAL)} in native byte order",
-            f"dtype {x.dtype}",
-            "convert it with x.astype",
-        )
-    return np.asarray(x), name
+    For `out=` of calls on DeviceArrays. dtype: a NumPy dtype or "f16", "bf16", "f32", "f64", "bool", "i32". Raises
+    TypeError for another dtype, ValueError and BackendError as `to_device`.
+    """
+    from aat.backends.select import lock, resolve, use
+
+    shape = (int(shape),) if np.ndim(shape) == 0 else tuple(map(int, shape))
+    name = dtype if isinstance(dtype, str) and dtype in LOGICAL else logical_name(np.dtype(dtype))
+    if name not in LOGICAL:
+        raise type_error("dtype", ", ".join(LOGICAL), str(dtype))
+    if any(n < 0 for n in shape):
+        raise value_error("shape", "sizes of at least 0", str(shape))
+    with lock(), use(resolve(backend)[0]) as session:
+        return session.blank(shape, name)
+
+
+def sync():
+    """Wait until everything that was launched is finished: calls on DeviceArrays of a GPU return before they are.
+
+    `DeviceArray.numpy()` and np.asarray wait by themselves. Raises BackendError if a launch failed. Nothing to do where
+    no backend is open.
+    """
+    from aat.backends.select import active, lock
+
+    with lock():
+        session = active()
+        if session is not None:
+            session.sync()
 
 
 def to_device(x, backend="auto"):
@@ -286,8 +325,9 @@ def to_device(x, backend="auto"):
     Parameters
     ----------
     x : array of any shape and strides, dtype f16, bf16, f32, f64, bool or int32
-        NumPy, a PyTorch CPU tensor, anything with `__dlpack__` on the CPU, or a DeviceArray (returned as it
-        is if it already lives on that backend, else moved through the host).
+        NumPy, a PyTorch tensor, anything with `__dlpack__`, or a DeviceArray (returned as it is if it already lives
+        on that backend, else moved through the host). CUDA tensors, and with PyTorch whatever has DLPack or the CUDA
+        array interface, are copied on the device for "cuda" and through the host for any other backend.
     backend : str
         "auto", "cpu", "vulkan" or "cuda".
 
@@ -308,7 +348,11 @@ def to_device(x, backend="auto"):
                 return x
             values, name = x.numpy(), x.dtype
         else:
-            values, name = _host_array(x)
+            if foreign.on_cuda(x):
+                check_elements("x", math.prod(x.shape))
+                with use(resolve(backend)[0]) as session:
+                    return foreign.put_cuda(x, session)
+            values, name = foreign.host_array(x)
         check_elements("x", values.size)
         with use(resolve(backend)[0]) as session:
             return session.put(values, name)

@@ -131,6 +131,7 @@ def _gpu_outcome(report, found, registers, details):
         array_bytes=found.get("array_bytes") or None,
         subgroup=found["subgroup"],
         native_f16=found["float16"],
+        pairs=found["pairs"],
     )
     return {"device": asdict(device), "limits": asdict(limits), "details": details}
 

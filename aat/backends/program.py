@@ -165,25 +165,26 @@ def _native_address(instance):
     return ctypes.c_void_p.from_address(id(instance) + object.__basicsize__).value
 
 
-def launcher(kernel, arguments):
+def launcher(kernel, arguments, free=True):
     """(launch, context, kinds) of a `ti.kernel` for arguments like these.
 
-    `launch()` runs it with the arguments that were set in the context, none so far; kinds holds "template", "array",
-    "float" or "int" for each argument.
+    `launch()` runs it with the arguments that were set in the context, none so far; kinds holds (name, "template",
+    "array", "float" or "int") for each argument. Not `free`: by Taichi's own binding, which keeps the interpreter lock
+    and turns what a driver throws into RuntimeError.
     """
     primal = kernel._primal
     traced = primal.compiled_kernels[primal.ensure_compiled(*arguments)]
     program = _implementation().get_runtime().prog
     compiled = program.compile_kernel(program.config(), program.get_device_caps(), traced)
     context = traced.make_launch_context()
-    kinds = [_kind(argument.annotation) for argument in primal.arguments]
-    free = free_launch()
-    if free is None:
+    kinds = [(argument.name, _kind(argument.annotation)) for argument in primal.arguments]
+    unlocked = free_launch() if free else None
+    if unlocked is None:
         return functools.partial(program.launch_kernel, compiled, context), context, kinds
     addresses = tuple(map(_native_address, (program, compiled, context)))
 
     def launch(alive=(program, compiled, context)):  # whose addresses these are
-        free(*addresses)
+        unlocked(*addresses)
     return launch, context, kinds
 
 

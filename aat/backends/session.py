@@ -1,7 +1,9 @@
 """What does a caller hold while a backend is open? Its arrays, kernels, launches, counters and clock."""
 
+import contextlib
 import itertools
 import logging
+import math
 import signal
 import time
 from dataclasses import dataclass
@@ -18,9 +20,12 @@ from aat.errors import BackendError
 
 @dataclass
 class Counters:
-    """What a session has done since it was opened."""
+    """What a session has done since it was opened. `waits`: how often the host waited for a device."""
 
     launches: int = 0
+    uploads: int = 0
+    downloads: int = 0
+    waits: int = 0
     bytes_to_device: int = 0
     bytes_from_device: int = 0
 
@@ -94,18 +99,8 @@ class Session:
         Tests set it: `empty` then fills floats with NaN and integers with -1.
     """
 
-    def __init__(
-        self,
-        implementation,
-        program,
-        device,
-        limits,
-        *,
-        threads=1,
-        lane_width=1,
-        intrinsics=False,
-        idle_bytes=64 << 20,
-    ):
+    def __init__(self, implementation, program, device, limits, *, threads=1, lane_width=1, intrinsics=False,
+                 idle_bytes=64 << 20):
         self._implementation = implementation
         self._program = program
         self._kernels = {}
@@ -113,6 +108,7 @@ class Session:
         self._launched: set = set()
         self.team = Team(threads, program.floating)
         self.repeats: dict = {}  # what aat.attention.repeated keeps
+        self.residents: dict = {}  # what aat.attention.resident keeps
         self._scopes = []
         self._ended_by = None
         self.backend = implementation.name
@@ -124,7 +120,7 @@ class Session:
         self.generation = next(_generation)
         self.counters = Counters()
         self.poison = False
-        self.arena = Arena(implementation, limits, idle_bytes)
+        self.arena = Arena(implementation, limits, idle_bytes, self._before_free)
 
     def __repr__(self):
         state = (
@@ -175,6 +171,7 @@ class Session:
         self._kernels.clear()
         self._standing.clear()
         self.repeats.clear()
+        self.residents.clear()
         self._scopes.clear()
         self.arena.clear()
 
@@ -193,21 +190,49 @@ class Session:
             return x
         storage = self._implementation.storage(logical or logical_name(x.dtype))
         argument = self._take(x.size, storage)
-        host = to_storage(x, logical or logical_name(x.dtype), storage)
-        if x.size:
-            self._implementation.upload(self, host, argument)
-        self.counters.bytes_to_device += host.nbytes
+        self._write(argument, to_storage(x, logical or logical_name(x.dtype), storage))
         return argument
+
+    def write(self, argument, x, logical=None):
+        """Copy the flat contiguous host array `x` to the start of an argument of a GPU, in its storage type; launches
+        before still see what was there, and `x` may change at once."""
+        self.check()
+        name = logical or logical_name(x.dtype)
+        self._write(argument, to_storage(x, name, self._implementation.storage(name)))
+
+    def _write(self, argument, host):
+        if host.size:
+            with self._reported():
+                self._implementation.upload(self, host, argument)
+            self.counters.uploads += 1
+        self.counters.bytes_to_device += host.nbytes
 
     def empty(self, n, dtype):
         """A kernel argument for `n` elements of `dtype`, undefined, 64-byte aligned, from the arena."""
         self.check()
         check_elements("array", n)
-        storage = self._implementation.storage(logical_name(np.dtype(dtype)))
+        return self._undefined(n, self._implementation.storage(logical_name(np.dtype(dtype))))
+
+    def _undefined(self, n, storage):
         argument = self._take(n, storage)
         if self.poison and n:
             self._implementation.fill(self, argument, np.nan if storage.kind == "f" else -1)
         return argument
+
+    def zero(self, argument):
+        """Set every element of an argument to 0."""
+        self.check()
+        if isinstance(argument, np.ndarray):
+            argument[...] = 0
+        else:
+            self._implementation.fill(self, argument, 0)
+
+    def blank(self, shape, logical):
+        """A DeviceArray of the logical type with undefined values."""
+        self.check()
+        n = math.prod(shape)
+        check_elements("array", n)
+        return self.adopt(self._undefined(n, self._implementation.storage(logical)), shape, logical)
 
     def standing(self, purpose, n, dtype):
         """As `empty`, but the same memory at every call for this purpose and size: scratch of launches that repeat."""
@@ -228,10 +253,30 @@ class Session:
         argument = self._take(values.size, storage)
         if isinstance(argument, np.ndarray):
             np.copyto(argument.reshape(values.shape), values.view(storage) if logical == "bf16" else values)
-        elif values.size:
-            self._implementation.upload(self, to_storage(np.ravel(values), logical, storage), argument)
-        self.counters.bytes_to_device += values.size * storage.itemsize
+            self.counters.bytes_to_device += values.size * storage.itemsize
+        else:
+            self._write(argument, to_storage(np.ravel(values), logical, storage))
         return self.adopt(argument, values.shape, logical)
+
+    def _before_free(self):
+        # Taichi keeps what a pending launch uses when its array is dropped, and then for good.
+        if not self._implementation.zero_copy:
+            self.sync()
+
+    def storage(self, logical):
+        """The np.dtype in which arrays of a logical type are kept; BackendError for one that is not."""
+        return self._implementation.storage(logical)
+
+    def put_from_device(self, source, shape, logical):
+        """A DeviceArray with a copy of `source`, a flat array of another library, in the storage type, which a kernel
+        reads where it is."""
+        self.check()
+        argument = self._take(math.prod(shape), self.storage(logical))
+        if math.prod(shape):
+            with self._reported():
+                self._implementation.copy(self, source, argument, math.prod(shape), self.storage(logical))
+                self._program.sync()  # the other library may free it
+        return self.adopt(argument, shape, logical)
 
     def _take(self, n, storage):
         argument = self.arena.take(n, storage)
@@ -250,7 +295,10 @@ class Session:
         direct = out.dtype == storage and out.flags.c_contiguous
         host = out.reshape(-1) if direct else np.empty(n, storage)
         if n:
-            self._implementation.download(self, argument, host)
+            with self._reported():
+                self._implementation.download(self, argument, host)
+            self.counters.downloads += 1
+            self.counters.waits += 1
         self.counters.bytes_from_device += host.nbytes
         if not direct:
             out[...] = from_storage(host, name, out.dtype).reshape(out.shape)
@@ -320,9 +368,22 @@ class Session:
         return _Launch(self._program.floating)
 
     def sync(self):
-        """Wait until every launched kernel has finished."""
+        """Wait until every launched kernel has finished; BackendError if the device reports that one failed."""
         self.check()
-        self._program.sync()
+        self.counters.waits += 1
+        with self._reported():
+            self._program.sync()
+
+    @contextlib.contextmanager
+    def _reported(self):
+        """What a driver throws, when the host waits for it, as BackendError: launches before it return at once."""
+        try:
+            yield
+        except RuntimeError as error:
+            if isinstance(error, BackendError):
+                raise
+            raise BackendError(self.backend, [f"{self.device.name} failed, in this call or in one launched before: "
+                                              f"{error}; results since the last one read are lost"]) from error
 
     def clock(self):
         """Seconds of a monotonic clock, read after `sync`."""

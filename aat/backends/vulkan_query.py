@@ -44,7 +44,7 @@ RESULTS = {
     -7: "extension not present",
     -9: "no compatible driver was found",
 }
-FEATURE_FLOAT64, FEATURES = 39, 55
+FEATURE_FLOAT64, FEATURE_INT64, FEATURES = 39, 40, 55
 HEAP_DEVICE_LOCAL = 1
 
 
@@ -225,6 +225,7 @@ class Instance:
             "array_bytes": limits.maxStorageBufferRange,
             "memory_bytes": self._device_memory(handle),
             "float64": bool(features[FEATURE_FLOAT64]),
+            "pairs": bool(features[FEATURE_INT64]),
             "float16": False,
             "subgroup": 0,
         }

@@ -16,6 +16,7 @@ examples:
   aat bench --tag grid --peers all           lengths by head sizes
   aat bench --peers all --seconds 3          beside PyTorch, onnxruntime, OpenVINO and NumPy, as far as installed
   aat bench --list                           the names of all cases
+  aat bench --device-suite                   a GPU: the whole case table, then arrays that stay there, in 7.5 minutes
 
 A case is timed only after its result was checked against a float64 reference. Ratios to peers are medians of
 interleaved rounds with 95 % bootstrap intervals; below 1, aat takes less time. "A/A" is aat against itself: what lies
@@ -41,6 +42,12 @@ def parser():
     p.add_argument("--mlflow", metavar="URI", help="log them there too, e.g. sqlite:///mlflow.db (extra: report)")
     p.add_argument("--json", action="store_true", help="print the records as JSON lines instead of the table")
     p.add_argument("--list", action="store_true", help="list the cases and stop")
+    p.add_argument("--device-suite", action="store_true",
+                   help="validate a GPU, then time attention on arrays that stay there, beside PyTorch on CUDA if it "
+                        "is here")
+    p.add_argument("--minutes", type=float, default=7.5, metavar="M",
+                   help="with --device-suite: what does not fit is left out, and named (default: 7.5)")
+    p.add_argument("--quick", action="store_true", help="with --device-suite: tiny cases, on a software device too")
     return p
 
 
@@ -48,6 +55,8 @@ def run(argv=None):
     """Run the benchmark; 0 measured, 1 a check failed, 2 bad input or environment."""
     given = parser().parse_args(argv)
     try:
+        if given.device_suite:
+            return _on_device(given).run()
         return _listed() if given.list else _Bench(given).run()
     except (RuntimeError, ValueError) as error:  # one of ours: bad input, a backend that cannot, no MLflow
         if not isinstance(error, ValueError | BackendError) and type(error).__name__ != "TrackingError":
@@ -66,6 +75,17 @@ def _listed():
         shape = f"B{case.B} Hq{case.Hq} Hk{case.Hk} {case.Lq}x{case.Lk} D{case.D} Dv{case.Dv} {case.dtype}"
         print(f"{case.name:28} {shape:44} {' '.join(sorted(case.tags))}")
     return 0
+
+
+def _on_device(given):
+    from aat.backends import select
+    from aat.commands.device_suite import Suite
+
+    if given.cases or given.peers != "none" or given.mlflow:
+        raise BadInput("--device-suite: expected no names of cases, --peers or --mlflow beside it; it has its own "
+                       "cases and peer")
+    backend = select.resolve(given.backend)[0]
+    return Suite(backend, given.minutes, given.quick, given.records, given.json)
 
 
 class _Bench:

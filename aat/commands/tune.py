@@ -157,7 +157,7 @@ def table(results):
             lines.append(f"{'':24}its time ran out: --seconds {round(2 * r.seconds)} looks further")
     told = dict.fromkeys(f"{r.backend}: {r.device}" for r in results)
     return "\n".join([*lines, "", "tiles: lane width / lane vectors x keys a block / keys a group / columns a block, "
-                      "on a GPU with keys a tile and threads", *told])
+                      "on a GPU with keys a tile, threads, threads a row, p: pairs", *told])
 
 
 def short(config):
@@ -169,7 +169,9 @@ def short(config):
                                (part.split("=") for part in config.partition("(")[2].rstrip(")").split(", "))})
     text = (f"{config.lane_width}/{config.lane_vectors}x{config.keys_per_block}/{config.keys_per_group}"
             f"/{config.columns_per_block}")
-    return text if config.lane_width > 1 else f"{text} {config.keys_per_tile} {config.threads}"
+    if config.lane_width > 1:
+        return text
+    return f"{text} {config.keys_per_tile} {config.threads} {config.team}{'p' if config.pairs else ''}"
 
 
 def _cases(given):

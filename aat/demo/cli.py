@@ -26,18 +26,41 @@ def parser():
                    help="where aat.attention runs (default: auto)")
     p.add_argument("--quick", action="store_true", help="48 tokens a text and one round of timing")
     p.add_argument("--json", action="store_true", help="print the figures as JSON instead of the page")
+    p.add_argument("--capture", metavar="FILE",
+                   help="instead, write q, k and v of each layer on one text to FILE (NumPy's npz, float16)")
+    p.add_argument("--layers", type=_numbers, metavar="1,3", help="with --capture: these layers (default: all)")
+    p.add_argument("--heads", type=_numbers, metavar="0,6", help="with --capture: these heads (default: all)")
     return p
+
+
+def _numbers(text):
+    return [int(part) for part in text.split(",")]
 
 
 def run(argv=None):
     """Runs the demo. Returns 0 when every check passed, 1 when one failed, 2 when it cannot run here."""
     args = parser().parse_args(argv)
     try:
+        if args.capture:
+            return _capture(args)
         need("rich")
         return _run(args)
     except MissingExtraError as e:
         print(e, file=sys.stderr)
         return 2
+
+
+def _capture(args):
+    from aat.demo.capture import capture
+
+    try:
+        about = capture(args.capture, args.layers, args.heads)
+    except (OSError, ValueError) as e:
+        print(f"aat demo: --capture: {e}", file=sys.stderr)
+        return 2
+    print(f"{args.capture}: q, k, v of layers {about['layers']}, heads {about['heads']}, {about['tokens']} tokens of "
+          f"the {about['text']}")
+    return 0
 
 
 def _run(args):

@@ -10,7 +10,7 @@ import pkgutil
 
 from aat.errors import value_error
 
-SHARED = ("base", "launch")
+SHARED = ("base", "launch", "packed")
 
 
 @functools.cache

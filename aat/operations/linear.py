@@ -8,6 +8,7 @@ from aat.arrays import widen
 from aat.errors import BackendError, value_error
 from aat.operations import launch
 from aat.operations.base import Call, Operation, same_dtype, taken
+from aat.operations.packed import PackedWeights
 
 ACTIVATIONS = (None, "relu", "gelu", "gelu_tanh", "silu")
 TASK_ROWS = 1024  # of x that meet a panel of W before the next is packed
@@ -22,8 +23,9 @@ def linear(x, w, bias=None, activation=None, heads=None, layout="bhsd", backend=
     x : array (..., E), or (B, L, E) with `heads`
         float16, bfloat16, float32 (both 16-bit types computed in float32) or float64; NumPy, PyTorch CPU tensors,
         __dlpack__. Any strides; copied unless its last axis is contiguous and the others step evenly.
-    w : array (F, E) of x's dtype
-        Row f holds the weights of output feature f, as torch.nn.Linear keeps them.
+    w : array (F, E) of x's dtype, or its `aat.PackedWeights`
+        Row f holds the weights of output feature f, as torch.nn.Linear keeps them. Packed ones are read faster where
+        x has few rows, with the same result.
     bias : array (F,) of x's dtype, optional
     activation : None, "relu", "gelu" (exact, by erf), "gelu_tanh" or "silu"
     heads : int, optional
@@ -56,7 +58,8 @@ class Linear(Operation):
 
     def check(self, *, x, w, bias=None, activation=None, heads=None, layout="bhsd"):
         """See `linear`."""
-        given = {"x": taken("x", x), "w": taken("w", w)}
+        packed = w if isinstance(w, PackedWeights) else None
+        given = {"x": taken("x", x), "w": taken("w", w) if packed is None else packed.taken}
         if bias is not None:
             given["bias"] = taken("bias", bias)
         dtype = same_dtype(given)
@@ -71,7 +74,7 @@ class Linear(Operation):
             raise value_error("bias", f"shape ({features},)", f"shape {arrays['bias'].shape}")
         if activation not in ACTIVATIONS:
             raise value_error("activation", f"one of {', '.join(map(repr, ACTIVATIONS))}", repr(activation))
-        options = {"activation": activation, **_shape(rows.shape[:-1], features, heads, layout)}
+        options = {"activation": activation, "packed": packed, **_shape(rows.shape[:-1], features, heads, layout)}
         return Call(arrays, dtype, options.pop("shape"), x, options)
 
     def run(self, call, session, out):
@@ -86,7 +89,8 @@ class Linear(Operation):
                                          f"has {session.limits.shared_bytes}"])
         columns = columns_for(backend, width, call.dtype, session.intrinsics)
         narrow = call.arrays["w"].shape[1] < columns.lanes.columns
-        spec = LinearSpec(call.options["activation"] or "", "bias" in call.arrays, narrow)
+        spec = LinearSpec(call.options["activation"] or "", "bias" in call.arrays, narrow,
+                          backend == "cpu" and call.options["packed"] is not None)
         dtype = call.dtype if backend == "cpu" else "f32"
         arguments, meta, numbers = _Description(call, session, out, columns, tiles).made()
         launch.run(session, ("linear", dtype, tiles, spec), lambda: build(columns, tiles, spec), arguments, meta,
@@ -100,12 +104,14 @@ class Linear(Operation):
                 "length": call.options["length"]}
 
     def inputs(self, case, random):
-        """Sizes B, L, E, F; options activation, heads, layout, bias (True), scale (of x)."""
+        """Sizes B, L, E, F; options activation, heads, layout, bias (True), packed (True), scale (of x)."""
         v = case.values
         x = random(v.get("B", 1), v["L"], v["E"]) * np.array(v.get("scale", 1), np.float32)
         found = {"x": x.astype(random(0).dtype), "w": random(v["F"], v["E"])}
         if v.get("bias"):
             found["bias"] = random(v["F"])
+        if v.get("packed"):
+            found["w"] = PackedWeights(found["w"])
         return found | {name: v[name] for name in ("activation", "heads", "layout") if name in v}
 
     def multiply_adds(self, call):
@@ -144,10 +150,11 @@ class _Description:
         call, session = self.call, self.session
         dtype = call.dtype
         x, stride = _evenly(call.arrays["x"], session)
-        w, w_stride = _evenly(call.arrays["w"], session)
+        kept = call.options["packed"] if session.backend == "cpu" else None
+        w, w_stride = (call.arrays["w"], 0) if kept is not None else _evenly(call.arrays["w"], session)
         bias = call.arrays.get("bias")
         numbers = launch.number_type(dtype)
-        arguments = [_flat(session, x, stride, dtype), _flat(session, w, w_stride, dtype),
+        arguments = [_flat(session, x, stride, dtype), self._weights(kept, w, w_stride),
                      0 if bias is None else session.array(_as_numbers(bias, numbers)), launch.output(session, self.out)]
         facts, tasks = self._facts(x.shape[-1], stride, w_stride)
         count = launch.programs(session, tasks, self.rows * w.size)
@@ -156,6 +163,12 @@ class _Description:
                      Meta.SCRATCH_ADDRESS: scratch, Meta.STAGE_ADDRESS: stage}
         meta = launch.describe(session, Meta.SIZE, facts, tasks, count, addresses)
         return (*arguments, scratch, stage), meta, strides
+
+    def _weights(self, kept, w, stride):
+        """The kernel argument: w, or its panels where they are kept."""
+        if kept is None:
+            return _flat(self.session, w, stride, self.call.dtype)
+        return kept.panels(self.call.options["heads"] or 1, self.columns.width, self.tiles.vectors)
 
     def _facts(self, depth, stride, w_stride):
         from aat.kernels.linear import Meta

@@ -78,7 +78,8 @@ def draw(records):
     counts = "; ".join(f"{plan.title}: {visited} of {total} tiles visited, {full} of them full"
                        for plan in PLANS for visited, full, total in [_counts(tile_map(plan, config))])
     return picture, (f"Tiles of {config.rows_per_program()} queries by {config.keys_per_group} keys, one head. "
-                     f"{counts}. Plans that adapt to the data are not built yet.")
+                     f"{counts}. What a call with a tolerance "
+                     "makes of its tiles: `aat.explain(..., tile_map=True)`, docs/tiling.md.")
 
 
 def _counts(found):

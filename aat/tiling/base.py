@@ -8,6 +8,7 @@ CPU_REGISTERS = {16: 32, 8: 16, 4: 16}      # vector registers of the instructio
 GROUPED = 0.95                              # a cost below which heads of a group are taken together
 CPU_TASKS, PART_WORK = 16, 1 << 24          # tasks that keys are cut for; multiply-adds of one of them at least
 GPU_TASKS, GPU_PART_KEYS = 256, 256         # thread groups, two for each processor of a large GPU; keys of one
+GPU_SHARED = 24 << 10                       # bytes of a group: four of them fit a processor (NVIDIA H100, Vulkan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class TileConfig:
             the scores of a block of rows and keys, is lane_width, and keys_per_tile keys are a task of their own.
         keys_per_part: so many keys, counted from key 0, are tasks of their own, whose results are merged: where there
             are fewer blocks of rows than a device has threads for. 0: a task walks over all keys that its rows see.
+        team: threads of a GPU that share a row, each with its part of the columns: 1, 2, 4 or 8.
+        pairs: K and V lie in a GPU's shared memory as 64-bit pairs of columns.
     """
 
     lane_width: int
@@ -43,19 +46,22 @@ class TileConfig:
     packed: bool = False
     columns: bool = False
     keys_per_part: int = 0
+    team: int = 1
+    pairs: bool = False
 
     def rows_per_program(self, dtype="f32"):
         """Query rows of one program."""
         width = self.lane_width // 2 if dtype == "f64" and self.lane_width > 1 else self.lane_width
-        return width * self.lane_vectors * self.threads
+        return width * self.lane_vectors * (self.threads // self.team)
 
     @classmethod
-    def default(cls, lane_width, d, dv, shared_bytes=0, queries=None, group=1):
+    def default(cls, lane_width, d, dv, shared_bytes=0, queries=None, group=1, pairs=False):
         """The measured default for head sizes d and dv and, where they are few, for so many queries of each of `group`
-        heads that share a KV head (docs/kernels/attention_forward.md has the arithmetic)."""
+        heads that share a KV head (docs/kernels/attention_forward.md has the arithmetic). pairs: as
+        Limits.pairs of the device."""
         if lane_width > 1:
             return cls._default_cpu(lane_width, d, dv, queries, group)
-        return cls._default_gpu(d, dv, shared_bytes)
+        return cls._default_gpu(d, dv, shared_bytes, pairs)
 
     @classmethod
     def _default_cpu(cls, lane_width, d, dv, queries, group):
@@ -87,48 +93,65 @@ class TileConfig:
         return min(costs, key=lambda cost: cost[0])
 
     @classmethod
-    def _default_gpu(cls, d, dv, shared_bytes):
+    def _default_gpu(cls, d, dv, shared_bytes, pairs):
         width = max(d, dv)
         if width > 256:
             tile = max(1, min(16, shared_bytes // (4 * (d + dv))))
-            return cls(1, 1, min(tile, 4), tile - tile % min(tile, 4), tile - tile % min(tile, 4), 8, 64)
-        # Registers hold 2 (d + dv) numbers a thread with two queries; unrolled code grows with d * keys * queries.
-        vectors = 2 if width <= 64 else 1
-        block = 8 if width <= 128 else 4
+            return cls(1, 1, min(tile, 4), tile - tile % min(tile, 4), tile - tile % min(tile, 4), min(8, dv), 64)
+        # Registers hold lane_vectors (d + dv) / team numbers a thread; unrolled code grows with them times the keys.
+        pairs = pairs and d % 2 == dv % 2 == 0
+        teams = [n for n in (1, 2, 4, 8) if d % (n * (1 + pairs)) == dv % (n * (1 + pairs)) == 0]
+        team = next((n for n in teams if width <= 32 * n), teams[-1]) if pairs else 1
+        vectors = 2 if width <= 64 * team else 1
+        usual = cls(1, vectors, 8 if width <= 128 * team else 4, 0, 0, dv, 128, True, team=team, pairs=pairs)
         tile = 32
-        while tile > block and 4 * tile * (d + dv) > shared_bytes:
+        while tile > usual.keys_per_block and usual.shared_bytes(d, dv, tile) > min(shared_bytes, GPU_SHARED):
             tile //= 2
-        return cls(1, vectors, block, block, tile, dv, 128, True)
+        while tile > 1 and usual.shared_bytes(d, dv, tile) > shared_bytes > 0:  # 16 KB, the least there is
+            tile //= 2
+            usual = replace(usual, keys_per_block=tile)
+        return replace(usual, keys_per_group=usual.keys_per_block, keys_per_tile=tile)
+
+    def shared_bytes(self, d, dv, tile=None):
+        """Shared memory of a group of threads: a tile of keys and values, and the parts of scores that teams add."""
+        parts = 4 * self.lane_vectors * self.keys_per_block * self.threads if self.team > 1 else 0
+        return 4 * (tile or self.keys_per_tile) * (d + dv) + parts
 
     @classmethod
-    def adaptive(cls, lane_width, d, dv, block, shared_bytes=0, queries=None):
+    def adaptive(cls, lane_width, d, dv, block, shared_bytes=0, queries=None, pairs=False):
         """The measured default where tiles of `block` keys may be left out: as `default`, and a group is a tile.
 
         Query tiles of 64 rows keep step with tiles of 64 keys; with 16 sums 4 x 4 is as fast as 4 x 6 and 3 x 8
-        within 3 % (2026-11, AVX-512 server).
+        within 3 % (2026-11, AVX-512 server). Tiles that a GPU's shared memory does not hold are halved until it does.
         """
-        usual = cls.default(lane_width, d, dv, shared_bytes, queries)
+        usual = cls.default(lane_width, d, dv, shared_bytes, queries, pairs=pairs)
         step = next(n for n in (4, 2, 1) if block % n == 0)
         if lane_width > 1:
             step = 8 if usual.lane_vectors < 4 and block % 8 == 0 and usual.keys_per_block >= 8 else step
             return replace(usual, keys_per_block=step, keys_per_group=block, keys_per_tile=block)
-        if usual.registers:
-            step = next(n for n in (8, 4, 2, 1) if block % n == 0 and n <= usual.keys_per_block)
-        return replace(usual, lane_vectors=1, keys_per_block=step, keys_per_group=step, keys_per_tile=block,
-                       threads=64)
+        steps = [n for n in (8, 4, 2, 1) if n <= (usual.keys_per_block if usual.registers else 4)]
+        vectors = min(2, usual.lane_vectors) if usual.team > 1 else 1
+        usual = replace(usual, lane_vectors=vectors, threads=min(128, 64 * usual.team // vectors))
+        while True:
+            step = next(n for n in steps if block % n == 0)
+            found = replace(usual, keys_per_block=step, keys_per_group=step, keys_per_tile=block)
+            if not shared_bytes or block % 2 or found.shared_bytes(d, dv) <= shared_bytes:
+                return found
+            block //= 2
 
     @classmethod
-    def decode(cls, lane_width, rows, keys, key_bytes=0):
+    def decode(cls, lane_width, rows, keys, key_bytes=0, page_size=0):
         """The measured default for `rows` rows that share a KV head (docs/kernels/attention_decode.md).
 
         key_bytes: of one number of a key. One block of rows over f32 keys that no cache holds waits for memory, which
-        wants short groups; otherwise arithmetic counts, which wants longer ones.
+        wants short groups; otherwise arithmetic counts, which wants longer ones. A group lies in one page,
+        of `page_size` keys, where it can: its place is then looked up once.
         """
         block = next(n for n in (1, 2, 4) if n >= min(rows, 4, lane_width))
         columns = {1: 8, 2: 8, 4: 4}[block] * lane_width
         tile = 256 if keys <= 2048 else 512 if keys <= 8192 else 1024
         short = key_bytes == 4 and keys > 4096 and rows <= block and lane_width >= 4 * block
-        group = lane_width // block if short else 16
+        group = lane_width // block if short else 32 if key_bytes == 1 and keys > 1024 and page_size % 32 == 0 else 16
         return cls(lane_width, block, lane_width // block, group, tile, columns, columns=True)
 
     def in_parts(self, tasks, rows, keys, columns):
@@ -153,7 +176,7 @@ class TileConfig:
         """
         vectors, block = self.lane_vectors, max(self.keys_per_block, self.columns_per_block)
         if self.lane_width == 1:  # a thread's own registers hold numbers
-            held = d + dv + self.keys_per_block if self.registers else block + 1
+            held = (d + dv) // self.team + self.keys_per_block if self.registers else block + 1
             return {"registers": vectors * held}
         pieces = max(1, self.lane_width // lanes) if lanes else 1
         lane_variable = 4 * self.lane_width  # bytes; f64 has half as many lanes
@@ -161,7 +184,8 @@ class TileConfig:
                 "l1_bytes": lane_variable * vectors * self.keys_per_group,
                 "l2_bytes": lane_variable * vectors * (self.keys_per_group + d + dv)}
 
-    def problems(self, *, backend, d, dv, shared_bytes=0, max_threads=1, registers=0, lanes=0, l1_bytes=0, l2_bytes=0):
+    def problems(self, *, backend, d, dv, shared_bytes=0, max_threads=1, registers=0, lanes=0, l1_bytes=0, l2_bytes=0,
+                 pairs=False):
         """Every reason why a device cannot hold this config; an empty list says that it can.
 
         The single statement of the constraints: defaults, tuning and `tiling=` all call it. Of registers, lanes and
@@ -169,7 +193,7 @@ class TileConfig:
         """
         reasons = []
         sizes = {name: getattr(self, name) for name in self.__slots__
-                 if name not in ("registers", "packed", "columns", "keys_per_part")}
+                 if name not in ("registers", "packed", "columns", "keys_per_part", "pairs")}
         for name, value in sizes.items():
             if not isinstance(value, int) or value < 1:
                 reasons.append(f"{name} must be a positive integer, got {value!r}")
@@ -192,13 +216,13 @@ class TileConfig:
         if backend == "cpu":
             reasons += self._cpu_problems()
         else:
-            reasons += self._gpu_problems(backend, d, dv, shared_bytes, max_threads)
+            reasons += self._gpu_problems(backend, d, dv, shared_bytes, max_threads, pairs)
         limits = {"registers": registers, "l1_bytes": l1_bytes, "l2_bytes": l2_bytes}
-        return reasons or self._excess(d, dv, shared_bytes, lanes, limits)
+        return reasons or self._excess(d, dv, shared_bytes, lanes, limits, pairs)
 
-    def _excess(self, d, dv, shared_bytes, lanes, limits):
+    def _excess(self, d, dv, shared_bytes, lanes, limits, pairs):
         """What a program occupies beyond `limits`, and beyond what the default does: that one always runs."""
-        usual = TileConfig.default(self.lane_width, d, dv, shared_bytes).needs(d, dv, lanes)
+        usual = TileConfig.default(self.lane_width, d, dv, shared_bytes, pairs=pairs).needs(d, dv, lanes)
         vectors = f"lane_vectors ({self.lane_vectors})"
         asked = {"registers": (f"keys_per_block ({self.keys_per_block}) and columns_per_block "
                                f"({self.columns_per_block}) with {vectors}", "registers"),
@@ -231,17 +255,27 @@ class TileConfig:
             reasons.append(f"threads must be 1 on the cpu backend (a program is one thread), got {self.threads}")
         if self.registers:
             reasons.append("registers must be False on the cpu backend (scores live in L1)")
+        if self.team != 1 or self.pairs:
+            reasons.append(f"team must be 1 and pairs False on the cpu backend, got {self.team} and {self.pairs}")
         if self.keys_per_tile != self.keys_per_group:
             reasons.append("keys_per_tile must equal keys_per_group on the cpu backend (nothing is staged)")
         return reasons
 
-    def _gpu_problems(self, backend, d, dv, shared_bytes, max_threads):
+    def _gpu_problems(self, backend, d, dv, shared_bytes, max_threads, pairs):
         reasons = []
         if self.lane_width != 1:
             reasons.append(f"lane_width must be 1 on the {backend} backend (a lane is a thread), got {self.lane_width}")
         if self.threads > max_threads:
             reasons.append(f"threads ({self.threads}) exceeds the device's {max_threads} per group")
-        need = 4 * self.keys_per_tile * (d + dv)
+        unit = self.team * (2 if self.pairs else 1)
+        if self.team not in (1, 2, 4, 8) or self.threads % self.team or d % unit or dv % unit:
+            reasons.append(f"team must be 1, 2, 4 or 8 and divide threads ({self.threads}), and its columns, "
+                           f"{unit // self.team} for each, must divide {d} and {dv}; got {self.team}")
+        if (self.team > 1 or self.pairs) and not self.registers:
+            reasons.append("team and pairs need registers")
+        if self.pairs and not pairs:
+            reasons.append("pairs must be False on a device without 64-bit integers, and on cuda")
+        need = self.shared_bytes(d, dv)
         if need > shared_bytes:
             reasons.append(f"keys_per_tile ({self.keys_per_tile}) needs {need} bytes of shared memory, the device has "
                            f"{shared_bytes}")

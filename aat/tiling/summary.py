@@ -1,4 +1,5 @@
 """What is known about tiles of keys before a query comes: KeySummary."""
+import copy
 import operator
 
 import numpy as np
@@ -6,6 +7,7 @@ import numpy as np
 from aat.errors import type_error, value_error
 from aat.tiling import launch_summary, moments
 from aat.tiling.moments import NAMES, TINY, UNIT, TileMoments
+from aat.tiling.order import CHUNK, SORTS, Sorted
 from aat.tiling.threads import share
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -24,18 +26,24 @@ class KeySummary:
         kv_lens: (B,) ints or None; keys at or past it do not exist.
         session: an open aat.backends.session.Session or None. On a CPU with the intrinsics kernels/tile_summary.py
             computes the numbers; NumPy does elsewhere.
+        sort: None, "balls" or "bisect" (aat/tiling/order.py): order the keys of each head so that tiles get tight. The
+            summary then keeps keys and values in that order, which costs their memory once more, and a call that uses
+            it attends to those. Such a call may not tell keys apart by their position: no causal, window, and no mask
+            or bias with an axis of keys. Results differ by rounding alone.
+        chunk: with a sort, how many keys are ordered together; appended ones are when so many have come.
 
     Raises:
         TypeError: k or v is not an array of a known float dtype, or they differ; block is not an integer.
-        ValueError: shapes that do not fit, block < 1, kv_lens outside 0 .. L.
+        ValueError: shapes that do not fit, block < 1, kv_lens outside 0 .. L, another sort, a chunk below block.
 
     Attributes:
         block, length, d, dv: ints; length is L, appended keys included.
         lens: (B,) keys that exist. largest: (B, Hk) max |v|, inf where a value is not finite.
         spread: (B, Hk), the range of the widest column of the values, rounded up; inf likewise.
+        sorted: None, or the aat.tiling.order.Sorted with the keys, the values, and the order that they are in.
     """
 
-    def __init__(self, k, v, block, kv_lens=None, session=None):
+    def __init__(self, k, v, block, kv_lens=None, session=None, sort=None, chunk=CHUNK):
         k, v = _arrays(k, v)
         self._session = session
         self.block = _block(block)
@@ -48,7 +56,13 @@ class KeySummary:
         self._open = tuple(np.zeros((self.batch, self.heads, 0, n), np.float32) for n in (self.d, self.dv))
         self._low, self._high = (np.full((self.batch, self.heads, self.dv), end, np.float32)
                                  for end in (np.inf, -np.inf))
-        self._extend(k, v, _lengths(kv_lens, self.batch, k.shape[2]))
+        self.sorted = _sorted(sort, chunk, self.block, k, v)
+        lens = _lengths(kv_lens, self.batch, k.shape[2])
+        if self.sorted is not None:
+            self.sorted.add(k, v)
+            self.sorted.seal(lens, 0)
+            k, v = self.sorted.k, self.sorted.v
+        self._extend(k, v, lens)
 
     def __repr__(self):
         return (f"KeySummary({self.batch} x {self.heads} heads, {self.length} keys in tiles of {self.block}, "
@@ -83,7 +97,8 @@ class KeySummary:
         return sum(getattr(self.moments, name).nbytes for name in NAMES)
 
     def append(self, k, v):
-        """Add keys (B, Hk, n, D) and values behind the last ones; only the open tile is computed again.
+        """Add keys (B, Hk, n, D) and values behind the last ones; only the open tile is computed again (with a sort,
+        once in `chunk` keys, those that came since they were last ordered).
 
         Raises what the constructor raises, and ValueError where kv_lens was given: the place of the new keys would
         differ from batch to batch.
@@ -98,7 +113,61 @@ class KeySummary:
         if self._ragged:
             raise value_error("append", "a summary without kv_lens", "one with kv_lens",
                               "build a summary of the whole cache")
-        self._extend(k, v, np.full(self.batch, self.length + k.shape[2]))
+        lens = np.full(self.batch, self.length + k.shape[2])
+        if self.sorted is not None:
+            self.sorted.add(k, v)
+            first = self.sorted.seal(lens, self.sorted.chunk)
+            if first is not None:
+                self._rewind(first)
+                k, v = self.sorted.k[:, :, first:], self.sorted.v[:, :, first:]
+        self._extend(k, v, lens)
+
+    def truncate(self, length, k=None, v=None):
+        """Keep the first `length` keys that were given or appended.
+
+        k, v: those keys (B, Hk, length, D) and their values, of which the tile that is cut and the range of the values
+        are read; not needed with a sort, which keeps them.
+
+        Raises what the constructor raises, and ValueError for a length beyond what there is or with kv_lens.
+        """
+        if self._ragged:
+            raise value_error("truncate", "a summary without kv_lens", "one with kv_lens", "build it anew")
+        if isinstance(length, bool) or not isinstance(length, int | np.integer) or not 0 <= length <= self.length:
+            raise value_error("length", f"a whole number from 0 to {self.length}", repr(length))
+        first = length // self.block * self.block
+        if self.sorted is not None:
+            first = self.sorted.cut_back(length)
+            k, v = self.sorted.k, self.sorted.v
+        elif k is None or v is None:
+            raise value_error("k, v", f"the {length} keys that stay, and their values", "none",
+                              "the summary does not keep them")
+        else:
+            k, v = _arrays(k, v)
+            want = (self.batch, self.heads, length, self.d)
+            if k.shape != want or v.shape[3] != self.dv or k.dtype != self.dtype:
+                raise value_error("k, v", f"{self.dtype} {want} and Dv = {self.dv}, the keys that stay",
+                                  f"{k.dtype} {k.shape} and {v.shape}")
+        self._rewind(first)
+        with np.errstate(invalid="ignore", over="ignore"):
+            kept = v[:, :, :first].astype(np.float32, copy=False)
+            self._low, self._high = kept.min(2, initial=np.inf), kept.max(2, initial=-np.inf)
+        self._extend(k[:, :, first:], v[:, :, first:], np.full(self.batch, length))
+
+    def _rewind(self, first):
+        """Forget the tiles from key `first` on, where one begins."""
+        self.length = first
+        self._open = tuple(x[:, :, :0] for x in self._open)
+
+    def part(self, batch, heads):
+        """The KeySummary of some batch entries and KV heads, two slices; a copy, to which nothing of this one is tied.
+        """
+        own = copy.copy(self)
+        own.lens = self.lens[batch].copy()
+        own._moments = TileMoments(**{name: getattr(self.moments, name)[batch, heads].copy() for name in NAMES})
+        own._open = tuple(x[batch, heads].copy() for x in self._open)
+        own._low, own._high = self._low[batch, heads].copy(), self._high[batch, heads].copy()
+        own.batch, own.heads = own._low.shape[:2]
+        return own
 
     def check(self, k_shape, block=None, dv=None, lens=None):
         """Raise ValueError unless the summary fits keys (B, Hk, L, D), tiles of `block`, values of size `dv` and the
@@ -178,6 +247,16 @@ class KeySummary:
         rounded = 4 * UNIT if self.dtype == np.float64 else UNIT
         x = np.where(np.isfinite(x), x, np.inf).astype(np.float32)
         return np.where(x > 0, x * (1 + 2 * rounded) + TINY, x).astype(np.float32)
+
+
+def _sorted(sort, chunk, block, k, v):
+    if sort is None:
+        return None
+    if sort not in SORTS:
+        raise value_error("sort", f"None or one of {', '.join(map(repr, SORTS))}", repr(sort))
+    if isinstance(chunk, bool) or not isinstance(chunk, int | np.integer) or chunk < block:
+        raise value_error("chunk", f"at least the {block} keys of a tile", repr(chunk))
+    return Sorted(sort, int(chunk) // block * block, block, k, v)
 
 
 def _float32(x):

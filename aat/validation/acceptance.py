@@ -46,6 +46,8 @@ FEATURES: dict[str, Callable] = {
     "window": lambda c, o: "window" in o,
     "boolean mask": lambda c, o: "mask" in o,
     "bias": lambda c, o: "bias" in o,
+    "score_mod": lambda c, o: "score_mod" in o,
+    "mask_mod": lambda c, o: "mask_mod" in o,
     "scale": lambda c, o: "scale" in o,
     "softcap": lambda c, o: "softcap" in o,
     "scores by distance or overlap": lambda c, o: "score" in o,
@@ -119,7 +121,7 @@ def _plan_of_kernels(names, quick, software):
         small = kernel_cases(kernel, "small")
         full = [] if quick or software else kernel_cases(kernel, "full")
         found += [("kernel", case.name) for case in (*(small[:1] if quick else small), *full)]
-        found += [(f"kernel law:{case.name}", law) for case in small[:1] for law in kernels.LAWS]
+        found += [(f"kernel law:{kernels.law_case(kernel, law, software).name}", law) for law in kernels.LAWS]
     return found
 
 

@@ -156,7 +156,8 @@ class _Run:
         with np.errstate(divide="ignore"):
             kept = self.m + np.log(self.l)
             omitted = np.logaddexp(self.log_omitted, self.m + np.log(self.ub))
-        omitted = np.where(np.isneginf(self.m), -np.inf, omitted)    # a row that sees nothing leaves nothing out
+        blind = np.isneginf(self.s).all((1, 3))
+        omitted = np.where(blind, -np.inf, omitted)                  # a row that sees nothing leaves nothing out
         spread = plan.spread.astype(np.float64).reshape(-1)[self.head][:, None]
         bound = certificate(omitted, kept, spread)
         out = self.acc / np.where(self.l > 0, self.l, 1)[..., None]

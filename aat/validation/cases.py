@@ -7,13 +7,17 @@ A Case is a name, sizes, a dtype, options and a recipe for the data; `make(case)
     full         CPU and real GPUs only
     bench        timed; checked too, but large for a test
     grid         timed on demand: lengths by head sizes
+    device       timed on arrays that stay on a GPU, in the order in which they matter; device-quick: tiny ones
     adversarial  aims at one failure: poison, extremes, empty rows
-    adaptive     data of aat/validation/generators.py, for adaptive tiling
+    mods         scores and masks by functions (aat/validation/mods.py)
+    adaptive     data of aat/validation/generators.py and captured.py, for adaptive tiling
 
-A KernelCase is a problem of a kernel beside attention (aat/operations): tags small, full and bench.
+Those of bench, grid and device stand in aat/validation/timed.py. A KernelCase is a problem of a kernel beside attention
+(aat/operations): tags small, full and bench.
 """
 from dataclasses import dataclass, field
 
+from aat.validation import captured, timed
 from aat.validation.generators import GENERATORS
 from aat.validation.inputs import make
 
@@ -148,6 +152,32 @@ def _small():
     yield _case(a, "dead-rows-sinks", 31, 35, fill="dead_rows", mask="qk", sinks=True)
 
 
+def _mods():
+    """Scores and masks by functions: the recipes of aat/validation/mods.py."""
+    s = "small mods"
+    yield _case(s, "mod-alibi", 37, 70, B=2, Hq=4, Hk=2, score_mod="alibi", q_offset=5)
+    yield _case(s, "mod-relative", 37, 70, Hq=4, Hk=2, score_mod="relative", q_offset=-9)
+    yield _case(s, "mod-clipped", 37, 70, score_mod="clipped", dtype="bf16", causal="lower_right")
+    yield _case(s, "mod-gated", 37, 70, B=2, Hq=4, Hk=2, score_mod="gated")
+    yield _case(s, "mod-documents", 70, 70, B=2, mask_mod="documents")
+    yield _case(s, "mod-prefix", 50, 50, B=3, mask_mod="prefix", q_offset=(0, 3, 20))
+    yield _case(s, "mod-sink-keys", 90, 90, mask_mod="sink_keys", kv_lens=(70,))
+    yield _case(s, "mod-dilated", 40, 60, Hq=4, Hk=2, mask_mod="dilated", causal="lower_right")
+    yield _case(s, "mod-causal-one-row", 1, 90, Hq=4, Hk=2, mask_mod="causal", q_offset=80)
+    yield _case(s, "mod-dead-rows", 40, 50, mask_mod="nothing")
+    yield _case(s, "mod-dead-rows-sinks", 40, 50, mask_mod="nothing", sinks=True)
+    yield _case(s, "mod-everything", 23, 61, B=2, Hq=4, Hk=2, score_mod="gated", mask_mod="documents", mask="b1qk",
+                bias="hqk", causal="lower_right", window=(20, None), softcap=4.0, scale=0.5, sinks=True,
+                kv_lens=(61, 30))
+    yield _case("small mods adversarial", "mod-poison", 37, 70, B=2, fill="past_poison", kv_lens=(41, 33),
+                score_mod="alibi", mask_mod="dilated")
+    f = "full mods"
+    yield _case(f, "mod-f64", 37, 70, B=2, Hq=4, Hk=2, dtype="f64", score_mod="gated", mask_mod="documents")
+    yield _case(f, "mod-f16", 90, 170, Hq=4, Hk=2, D=64, dtype="f16", score_mod="relative", mask_mod="sink_keys")
+    yield _case(f, "mod-causal-64", 300, 300, D=64, mask_mod="causal")
+    yield _case(f, "mod-documents-64", 260, 500, B=2, Hq=4, Hk=2, D=64, mask_mod="documents", q_offset=120)
+    yield _case(f, "mod-cross-50x5000", 50, 5000, Hq=1, Hk=1, D=64, score_mod="alibi", mask_mod="dilated",
+                causal="lower_right")
 def _scores():
     """Scores that are functions of two rows, each with other options; a score is a class and its parameters."""
     def case(name, score, Lq=21, Lk=35, tags="small", **rest):
@@ -229,43 +259,8 @@ def _adaptive():
     # the dense kernel's error was 1.45 of its budget, which takes roundings to be independent (CPU, 2026-11)
     for name in (name for name in GENERATORS if name != "g7-tight"):
         yield _case("full adaptive", name, 100, 300, D=32, fill=name)
-
-
-def _bench():
-    s = "bench"
-    yield _case(s, "launch", 8, 8, Hq=1)
-    for S in (512, 1024):
-        yield _case(s, f"dense-{S}", S, S, Hq=8, D=64)
-    for S in (2048, 4096):
-        yield _case(s, f"dense-{S}", S, S, Hq=8, D=64)
-        yield _case(s, f"causal-{S}", S, S, Hq=8, D=64, causal=True)
-    yield _case(s, "dense-1920-128", 1920, 1920, Hq=8, D=128)
-    yield _case(s, "window-4096", 4096, 4096, Hq=8, D=64, causal=True, window=(512, None))
-    yield _case(s, "gqa-2048", 2048, 2048, Hq=16, Hk=4, D=64, causal=True)
-    yield _case(s, "prefill-256-of-2304", 256, 2304, Hq=16, Hk=4, D=64, causal="lower_right")
-    yield _case(s, "cross-64x16384", 64, 16384, Hq=4, D=64)
-    yield _case(s, "cross-64x16384-1", 64, 16384, Hq=1, D=64)
-    yield _case(s, "odd-1021x1531", 1021, 1531, Hq=8, D=111)
-    yield _case(s, "call-64", 64, 64, Hq=8, D=64)
-    for keys in (4096, 8192, 16384):
-        yield _case(s, f"decode-{keys}-128", 1, keys, Hq=32, Hk=8, D=128)
-    yield _case(s, "decode-4096", 1, 4096, B=8, Hq=16, Hk=4, D=64)
-    yield _case(s, "mask-1024", 1024, 1024, B=2, Hq=8, D=64, mask="b1qk")
-    yield _case(s, "f16-2048", 2048, 2048, Hq=8, D=64, dtype="f16")
-    yield _case(s, "bf16-2048", 2048, 2048, Hq=8, D=64, dtype="bf16")
-    yield _case(s, "minilm-ragged", 256, 256, B=16, Hq=12, D=32,
-                kv_lens=(256, 201, 14, 33, 90, 128, 77, 250, 5, 61, 180, 143, 22, 110, 64, 199))
-
-
-def _grid():
-    """Prefill over lengths and head sizes: `aat bench --tag grid`."""
-    for S in (128, 512, 2048):
-        for D in (32, 64, 128, 256):
-            yield _case("grid", f"grid-{S}-{D}", S, S, Hq=8, D=D)
-            yield _case("grid", f"grid-{S}-{D}-causal", S, S, Hq=8, D=D, causal=True)
-    yield _case("grid", "grid-8192-64", 8192, 8192, Hq=2, D=64)
-    yield _case("grid", "grid-8192-64-causal", 8192, 8192, Hq=2, D=64, causal=True)
-    yield _case("grid", "grid-16384-64-window", 16384, 16384, Hq=2, D=64, causal=True, window=(256, None))
+    for name in captured.LAYERS:
+        yield _case("full adaptive", name, fill=name, **captured.SIZES)
 
 
 @dataclass(frozen=True)
@@ -304,6 +299,9 @@ def _kernels():
     yield _of("linear", s, "f16", B=2, L=9, E=40, F=32, heads=2, dtype="f16", bias=True)
     yield _of("linear", s, "bf16", L=19, E=20, F=24, dtype="bf16")
     yield _of("linear", s, "f64", L=19, E=50, F=24, dtype="f64", bias=True)
+    yield _of("linear", s, "packed", B=2, L=9, E=40, F=75, heads=3, bias=True, packed=True)
+    yield _of("linear", s, "packed-f64", L=7, E=11, F=9, dtype="f64", packed=True)
+    yield _of("linear", "full", "packed-deep", L=13, E=1100, F=65, packed=True)
     for activation in ("relu", "gelu_tanh", "silu"):
         yield _of("linear", "full", activation, L=40, E=24, F=70, activation=activation)
     for activation in ("gelu", "gelu_tanh", "silu"):
@@ -314,12 +312,13 @@ def _kernels():
     for dtype in ("f16", "bf16"):
         yield _of("linear", "full", f"{dtype}-narrow", L=13, E=11, F=30, dtype=dtype)
         yield _of("linear", "full", f"{dtype}-deep", L=70, E=600, F=130, dtype=dtype, activation="silu", bias=True)
-    yield _of("linear", "full", "many-rows", B=3, L=1111, E=48, F=96, heads=4, bias=True)
+    yield _of("linear", "full threads", "many-rows", B=3, L=1111, E=48, F=96, heads=4, bias=True)
     yield _of("linear", "full", "many-columns", L=3, E=77, F=3001)
     yield _of("linear", "bench", "2048", L=2048, E=2048, F=2048)
     yield _of("linear", "bench", "qkv-512", B=4, L=512, E=768, F=2304, heads=36, bias=True)
     yield _of("linear", "bench", "mlp-512", B=4, L=512, E=768, F=3072, activation="gelu", bias=True)
     yield _of("linear", "bench", "decode-8", B=8, L=1, E=4096, F=4096)
+    yield _of("linear", "bench", "decode-8-packed", B=8, L=1, E=4096, F=4096, packed=True)
     yield _of("linear", "bench", "f16-1024", L=1024, E=1024, F=1024, dtype="f16")
     for name, pairs in (("halves", False), ("neighbours", True)):
         yield _of("rope", s, name, B=2, H=3, L=7, D=36, interleaved=pairs, offset=5)
@@ -330,6 +329,7 @@ def _kernels():
         yield _of("rope", "full", f"{name}-far", L=70, D=64, offset=10**9, interleaved=pairs)
         yield _of("rope", "full", f"{name}-wide", B=2, H=4, L=90, D=256, positions="random", interleaved=pairs)
         yield _of("rope", "bench", f"{name}-2048", H=32, L=2048, D=128, interleaved=pairs)
+    yield _of("rope", "full threads", "many-rows", B=2, H=4, L=1111, D=64, positions="batch")
     yield _of("rope", s, "none", L=3, D=5, dims=0)
     yield _of("rope", s, "empty", L=0, D=4)
     yield _of("rope", s, "2d", L=6, D=16, ndim=2, offset=-3)
@@ -347,7 +347,8 @@ def _table(cases):
     return table
 
 
-CASES: dict[str, Case] = _table((*_small(), *_scores(), *_full(), *_adaptive(), *_bench(), *_grid()))
+CASES: dict[str, Case] = _table((*_small(), *_mods(), *_scores(), *_full(), *_adaptive(), *timed.bench(_case),
+                                 *timed.grid(_case), *timed.device(_case)))
 KERNEL_CASES: dict[str, KernelCase] = _table(_kernels())
 
 

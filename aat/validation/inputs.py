@@ -4,6 +4,7 @@ from collections.abc import Callable
 import numpy as np
 
 from aat.attention import scores
+from aat.validation import captured, mods
 from aat.validation.generators import GENERATORS
 
 DTYPES = {"f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64"}
@@ -39,6 +40,9 @@ def make(case):
             call[name] = value if isinstance(value, int) else np.array(value, np.int32)
     if "score" in options:
         call["score"] = _score(*options["score"])
+    for name in ("score_mod", "mask_mod"):
+        if name in options:
+            call[name] = mods.make(options[name], case)[0]
     FILLS[case.fill](rng, q, k, v, call)
     q, k, v = (x.astype(dtype) for x in (q, k, v))
     for name in ("bias", "sinks"):
@@ -260,4 +264,5 @@ FILLS: dict[str, Callable] = {
     "score_minus_inf": _score_minus_inf, "bias_minus_inf": _bias_minus_inf, "bias_lowest": _bias_lowest,
     "bias_lowest_f16": _bias_lowest_f16, "dead_rows": _dead_rows, "wide_values": _wide_values,
     "keys_are_queries": _keys_are_queries, "far_rows": _far_rows, "small_rows": _small_rows, **GENERATORS,
+    **captured.FILLS,
 }

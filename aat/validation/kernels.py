@@ -132,9 +132,15 @@ def law(name, case, backend):
     return LAWS[name](operations.get(case.kernel), arguments(case), backend)
 
 
-def law_case(kernel):
-    """The case on which a kernel's laws are tried: its first small one."""
-    return kernel_cases(kernel, "small")[0]
+def law_case(kernel, law, software=False):
+    """The case on which a law of LAWS is tried: the kernel's first small one.
+
+    Laws about bits that threads could change take its first case tagged "threads", which is large enough for several
+    programs: below `aat.operations.launch.ALONE` there is one, and no number of threads changes anything. A `software`
+    GPU has no such threads, and would take long.
+    """
+    several = kernel_cases(kernel, "threads") if law in ("threads", "repeats") and not software else []
+    return (several or kernel_cases(kernel, "small"))[0]
 
 
 def measure(case, backend, *, peers=(), seconds=1.0, peaks=None, progress=None):

@@ -1,7 +1,7 @@
 """Which number says what?
 
 Each metric has one name, one unit and one formula, here and nowhere else; a record, a plot and a page take all three
-from `METRICS`.
+from `METRICS`. What a call tells about itself, IFQ, CER and AE, is in aat/attention/quality.py.
 """
 from collections.abc import Callable
 from dataclasses import dataclass

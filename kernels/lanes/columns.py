@@ -49,6 +49,13 @@ class Addressed(Traced):
         return result
 
     @inline
+    def repeated(self, handle, i, count):
+        """f32 elements i to i + count - 1 in each run of `count` lanes."""
+        result = local(self.lanes.vector(0.0))
+        self._call(f"repeat_{count}", handle, i, result)
+        return result
+
+    @inline
     def number(self, handle, i):
         """One element as it is (f32 or f64 like the lanes, or i32)."""
         result = local(ti.cast(0, ti.i32 if self.dtype == "i32" else self.lanes.scalar))

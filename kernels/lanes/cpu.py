@@ -107,7 +107,6 @@ class CpuLanes:
 
     @inline
     def fma_lanes(self, a, b, total):
-        """total += a * b, lane by lane, rounded once (twice without the intrinsics)."""
         if self.bitcode:
             self._call("fma_v", local(a), local(b), total)
         else:
@@ -115,7 +114,6 @@ class CpuLanes:
 
     @inline
     def add_square(self, scalar, lanes, total):
-        """total += (lanes - scalar)^2, the sum rounded once (twice without the intrinsics)."""
         if self.bitcode:
             self._call("square_s", scalar, lanes, total)
         else:
@@ -207,6 +205,37 @@ class CpuLanes:
         n = local(self.positions_type([n] * self.width))
         whole = local(ti.raw_div(rows, n))       # Taichi's // is ten statements a lane, which compile for seconds
         return whole, local(rows - whole * n)
+
+    @inline
+    def whole(self, x):
+        """The whole number x in every lane (i32 lanes)."""
+        return local(self.positions_type([x] * self.width))
+
+    @inline
+    def as_number(self, whole):
+        """i32 lanes as numbers."""
+        whole = local(whole)
+        return self._value("as_number", whole) if self.bitcode else self._by_lane(
+            lambda w: ti.cast(element(whole, w), self.scalar))
+
+    @inline
+    def of_scalar(self, name, x):
+        """An elementary function, by its name here, of one number and not of lanes."""
+        if name in ("exp2", "log2"):
+            ln2 = self._constant(0.6931471805599453)
+            return local(ti.exp(x * ln2) if name == "exp2" else ti.log(x) / ln2)
+        return local(getattr(ti, name)(x))
+
+    @inline
+    def look_up(self, array, address, index, numbers):
+        """Lane w reads array[index[w]]: numbers of the lanes' scalar, or i32."""
+        index = local(index)
+        if self.bitcode:
+            found = local(self.vector(0.0) if numbers else self.positions_type(0))
+            self._call("look_up_number" if numbers else "look_up_whole", address, index, found)
+            return found
+        values = [element(array, element(index, w)) for w in range(self.width)]
+        return local((self.vector if numbers else self.positions_type)(values))
 
     @inline
     def first(self, lanes):
@@ -340,7 +369,7 @@ class CpuLanes:
         return AddressedRows(self, address, wide(base), columns, self.scalar_bytes, first=first)
 
     @inline
-    def shared(self, count):
+    def shared(self, count, pairs=False):
         """No fast memory of its own: staged tiles live in the program's slice of an array."""
         return 0
 
@@ -348,7 +377,7 @@ class CpuLanes:
     def sync(self):
         """Nothing to wait for: a program is one thread."""
 
-    def stage(self, columns, rows, threads):
+    def stage(self, columns, rows, threads, pairs=False):
         """A `ti.func` that copies rows first .. first + rows of a source, at most to `last`, decoded, to a target."""
         step = self.columns if columns >= self.columns else 1
         # The last block ends with the row; where it overlaps the one before, it writes the same again.

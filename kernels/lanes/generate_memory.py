@@ -93,6 +93,17 @@ def _write(name, partial):
     return body
 
 
+def _repeat(count):
+    """`count` numbers in each aligned run of as many lanes."""
+    def body(e, address, index):
+        few = f"<{count} x {e.scalar}>"
+        place = _pointer(e, address, index, e.scalar, few)
+        x = e.emit(f"load {few}, {few}* {place}, align {ELEMENTS[SHORT[e.scalar]][1]}")
+        places = ", ".join(f"i32 {n % count}" for n in range(e.width))
+        return e.emit(f"shufflevector {few} {x}, {few} undef, <{e.width} x i32> <{places}>")
+    return body
+
+
 def _read_scalar(kind, size):
     return lambda e, address, index: e.emit(
         f"load {kind}, {kind}* {_pointer(e, address, index, kind, kind)}, align {size}")
@@ -159,6 +170,8 @@ def table(scalar, width, maximum):
         if name != "i8":
             entries[f"write_{name}"] = ("aav0", _write(name, False))
             entries[f"write_part_{name}"] = ("aavj0", _write(name, True))
+    for count in {max(1, width // rows) for rows in (1, 2, 4)} if scalar == "float" else ():
+        entries[f"repeat_{count}"] = ("aav", _repeat(count))
     entries["read_i32"] = ("aaj", _read_scalar("i32", 4))
     entries["write_i32"] = ("aaj0", _write_i32)
     entries["store"] = ("aas0", _write_scalar)

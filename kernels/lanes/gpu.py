@@ -1,8 +1,9 @@
 """Lanes on a GPU (vulkan, cuda): a lane variable is one thread's scalar; keys are staged in shared memory."""
 import taichi as ti
 from aat.kernels.lanes import functions
-from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Rows, Scratch, Staged, assign, element, inline, local
+from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Rows, Scratch, assign, element, inline, local
 from aat.kernels.lanes.generate import TANH_F32
+from aat.kernels.lanes.shared import SharedTile, Team, column_of, stager
 
 
 class GpuLanes:
@@ -149,6 +150,23 @@ class GpuLanes:
         return whole, local(rows - whole * n)
 
     @inline
+    def whole(self, x):
+        return local(ti.cast(x, ti.i32))
+
+    @inline
+    def as_number(self, whole):
+        return local(ti.cast(whole, ti.f32))
+
+    @inline
+    def of_scalar(self, name, x):
+        """A lane is one number."""
+        return getattr(self, name)(x)
+
+    @inline
+    def look_up(self, array, address, index, numbers):
+        return local(element(array, index))
+
+    @inline
     def first(self, lanes):
         """The number in the first lane: a thread has one."""
         return lanes
@@ -226,30 +244,25 @@ class GpuLanes:
         return Rows(array, offset, local(stride), last)
 
     @inline
-    def staged_rows(self, array, address, base, first, columns):
-        return Staged(array, base, first, columns)
+    def shared_rows(self, array, first, columns, config, thread):
+        return SharedTile(array, first, columns, config.team, local(thread % config.team), config.pairs)
 
     @inline
-    def shared(self, count):
-        return ti.simt.block.SharedArray((count,), ti.f32)
+    def column_of(self, c, config, thread):
+        return column_of(c, config.team, thread % config.team, config.pairs)
+
+    @inline
+    def shared(self, count, pairs=False):
+        return ti.simt.block.SharedArray((count // 2,) if pairs else (count,), ti.u64 if pairs else ti.f32)
+
+    @inline
+    def team(self, config):
+        return Team(config.team, config.lane_vectors * config.keys_per_block, config.threads, config.pairs)
 
     @inline
     def sync(self):
         ti.simt.block.sync()
 
-    def stage(self, columns, rows, threads):
-        """A `ti.func` by which the threads of a group copy a tile into shared memory, neighbours side by side."""
-        count = columns * rows
-
-        @ti.func
-        def copy(source: ti.template(), target: ti.template(), first, last, thread):
-            for n in ti.static(range((count + threads - 1) // threads)):
-                e = n * threads + thread
-                if ti.static(count % threads == 0):
-                    at = source.offset + ti.min(first + e // columns, last) * source.stride + e % columns
-                    target.array[target.base + e] = source.array[at]
-                else:
-                    if e < count:
-                        at = source.offset + ti.min(first + e // columns, last) * source.stride + e % columns
-                        target.array[target.base + e] = source.array[at]
-        return copy
+    def stage(self, columns, rows, threads, pairs=False):
+        """A `ti.func` by which the threads of a group copy a tile into shared memory."""
+        return stager(columns, rows, threads, pairs)

@@ -40,14 +40,13 @@ class CpuPanels:
     def block(self, panel, k, thread):
         return panel.block(k, self.vectors)
 
-    def _move(self, panel, source, address, rows, k, count, at):
-        for u in range(self.vectors):
-            if count == 1:
-                value = local(self.lanes.gather(source, rows.starts[u], k, self.lanes.dtype))
-                panel.put_block(at * self.vectors + u, 1, Block([value]))
-            else:
-                self.lanes.read_columns(panel, 0, count, self.vectors, u, local(at * self.vectors), source, address,
-                                        rows.starts[u], k, self.lanes._constant(1.0))
+    def _move(self, u, panel, source, address, rows, k, count, at):
+        if count == 1:
+            value = local(self.lanes.gather(source, rows.starts[u], k, self.lanes.dtype))
+            panel.put_block(at * self.vectors + u, 1, Block([value]))
+        else:
+            self.lanes.read_columns(panel, 0, count, self.vectors, u, local(at * self.vectors), source, address,
+                                    rows.starts[u], k, self.lanes._constant(1.0))
 
     def fill_panel(self, narrow):
         """A `ti.func` that transposes numbers first .. first + count of the rows that start at `rows.starts`.
@@ -57,17 +56,18 @@ class CpuPanels:
         step = 1 if narrow else self.lanes.columns
 
         @inline
-        def move(panel, source, address, rows, k, at):
-            self._move(panel, source, address, rows, k, step, at)
+        def move(u, panel, source, address, rows, k, at):
+            self._move(u, panel, source, address, rows, k, step, at)
 
         @ti.func
         def fill(panel: ti.template(), source: ti.template(), address: ti.template(), rows: ti.template(), first,
                  count, thread):
-            for n in range(count // step):
-                move(panel, source, address, rows, first + n * step, n * step)
-            if ti.static(step > 1):
-                if count % step != 0:        # ends with the part; what it overlaps is the same again
-                    move(panel, source, address, rows, first + count - step, count - step)
+            for u in ti.static(range(self.vectors)):     # few rows at a time: as many streams as the processor foresees
+                for n in range(count // step):
+                    move(u, panel, source, address, rows, first + n * step, n * step)
+                if ti.static(step > 1):
+                    if count % step != 0:    # ends with the part; what it overlaps is the same again
+                        move(u, panel, source, address, rows, first + count - step, count - step)
         return fill
 
     def fill_strips(self, narrow):

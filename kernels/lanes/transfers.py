@@ -160,6 +160,26 @@ def _scatter_lanes(e, x, base, rows):
     return []
 
 
+def _look_up(kind):
+    """Lane w reads element index[w] of the array at `base`, whose elements are of that LLVM type."""
+    def body(e, base, index):
+        wide, lanes = f"<{e.width} x i32>", f"<{e.width} x {kind}>"
+        base, index, found = e.load(base, "i64"), e.load(index, f"<{e.width} x i32>"), "undef"
+        pointer = _pointer(e, base, kind)
+        for w in range(e.width):
+            place = e.emit(f"sext i32 {e.emit(f'extractelement {wide} {index}, i32 {w}')} to i64")
+            value = e.load(e.emit(f"getelementptr {kind}, {kind}* {pointer}, i64 {place}"), kind)
+            found = e.emit(f"insertelement {lanes} {found}, {kind} {value}, i32 {w}")
+        return found
+    return body
+
+
+def _as_number(e, whole):
+    """i32 lanes as floats, rounded to nearest."""
+    kind = f"<{e.width} x i32>"
+    return e.emit(f"sitofp {kind} {e.load(whole, kind)} to {e.vector}")
+
+
 FLUSH = 0x8040         # MXCSR: results (15) and operands (6) below the normal range count as zero
 
 
@@ -205,6 +225,9 @@ def table(scalar, width):
         "load_lanes": ("aa", "v", _load_lanes),
         "store_lanes": ("aav", "", _store_lanes),
         "scatter_lanes": ("vab", "", _scatter_lanes),
+        "look_up_number": ("ab", "v", _look_up(scalar)),
+        "look_up_whole": ("ab", "b", _look_up("i32")),
+        "as_number": ("b", "v", _as_number),
         "next_task": ("a", "j", _next_task),
         "enter": ("", "j", _enter),
         "leave": ("j", "", _leave),

@@ -18,12 +18,14 @@ Sums are rounded up. On a GPU a thread is a query tile of its own.
 """
 import taichi as ti
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Traced, assign, element, inline, local
+from aat.kernels.lanes.shared import pack
 from aat.kernels.parts.queries import Meta
 
 INFINITY = float("inf")
 UP = 1 + 1e-5          # e^x of the lanes errs by less, and so does a sum of a group's weights
 LEAST = 1e-30          # a weight that underflows still counts: the largest ones are 1
 ULP = 1 + 2.0**-22     # of a sum that grows, and of its rescaling
+COMPUTED, LEFT = 1, 1 << 16        # what a thread adds to the trace of a group that it visits
 
 
 class Gate(Traced):
@@ -183,13 +185,19 @@ def means_of(asm, array, meta, x):
     return Means(asm, array, meta, x)
 
 
-def gathered(threads):
+def gathered(threads, pairs):
     """A `ti.func` by which the threads of a program copy mean keys or values to where tiles are staged."""
+    width = 2 if pairs else 1
 
     @ti.func
     def copy(array: ti.template(), base, columns: ti.template(), target: ti.template(), at, visits: ti.template(),
              visit, count, thread):
-        for n in range((count * columns - thread + (threads - 1)) // threads):
+        across = ti.static(columns // width)
+        for n in range((count * across - thread + (threads - 1)) // threads):
             e = n * threads + thread
-            target[at + e] = array[base + visits.replaced_tile(visit, e // columns) * columns + e % columns]
+            source = base + visits.replaced_tile(visit, e // across) * columns + e % across * width
+            if ti.static(pairs):
+                target[at + e] = pack(array[source], array[source + 1])
+            else:
+                target[at + e] = array[source]
     return copy

@@ -9,6 +9,7 @@ from typing import Any
 import taichi as ti
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Registers, Traced, assign, element, inline, local
 from aat.kernels.parts.scores import Products, query_columns
+from aat.kernels.parts.teams import Teams, balanced
 
 FAR = 2**30            # a window side that is open; positions stay below it, so sums fit in an int32
 
@@ -51,9 +52,9 @@ class Meta(IntEnum):
     NUMBER = 77        # query tiles: their counts of tiles to visit and to replace, then their lists, are in `tiles`
     PLANNED = 78       # where ln T of the rows starts in `allowed`
     MEANS = 79         # tiles of a head in `means`, then where mean values and ln of the counts start
-    MEAN_VALUES = 80
-    MEAN_SIZES = 81
-    BATCH = 82
+    MEAN_VALUES, MEAN_SIZES = 80, 81
+    TRACE, GROUPS = 82, 83         # where in `tiles` a traced launch says what became of each query tile's groups
+    BATCH = 84
 
 
 PROGRAM = 16           # a cache line
@@ -65,8 +66,7 @@ class Counts(IntEnum):
     VISITED = 0        # groups of keys visited
     FULL = 1           # of those, groups that every row of the program sees whole
     FINISHED = 2       # 1 when everything is written (CPU)
-    LIGHT = 3          # groups left out by their largest scores, and by their weights; on a GPU by each thread
-    WEIGHED = 4
+    LIGHT, WEIGHED = 3, 4          # groups left out by their largest scores, by their weights; on a GPU by each thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class Spec:
     parts: tasks are parts of the keys, and what they leave is merged afterwards (then without lse and sinks).
     grouped: rows of a program are queries of all heads that share a KV head, head by head.
     gate: groups that weigh little enough are left out once their scores are known (parts/gate.py).
-    listed: a list says which tiles a query tile visits, and in which order.
-    mixed: the list goes on with tiles whose mean stands in for them.
+    listed: a list says which tiles a query tile visits, and in which order; mixed: it goes on with tiles to replace.
+    traced: what became of each group is told behind the lists (parts/gate.py). mods: graphs of score_mod and mask_mod.
     score: the Form of scores that are no plain products (parts/scores.py); d then counts a key's numbers too.
     """
 
@@ -98,6 +98,8 @@ class Spec:
     gate: bool = False
     listed: bool = False
     mixed: bool = False
+    traced: bool = False
+    mods: tuple | None = None
     score: Any = None
 
 
@@ -122,8 +124,9 @@ class Task(Traced):
         def fact(place):
             return element(meta, place)
 
-        vectors, threads = config.lane_vectors, config.threads
-        span = L.width * vectors * threads
+        vectors, abreast = config.lane_vectors, config.threads // config.team
+        span = L.width * vectors * abreast
+        place = local(thread // config.team) if config.team > 1 else thread
         tiles = local(fact(Meta.TILES))
         part, heads = 0, 0
         if spec.parts:
@@ -131,9 +134,9 @@ class Task(Traced):
             part, heads = local(task // part_tasks), local(part_tasks // tiles)
             task = local(task % part_tasks)
         # The last rows come first: with causal they are the heaviest, and light tasks at the end balance the threads.
-        turn = local(tiles - 1 - task % tiles)
-        first = local(turn * span)
         self.bh = local(task // tiles)
+        turn = balanced(L, local(tiles - 1 - task % tiles), self.bh, tiles, config.threads)
+        first = local(turn * span)
         self.b, self.h = local(self.bh // fact(Meta.HEADS)), local(self.bh % fact(Meta.HEADS))
         self.kh = self.h if spec.grouped else local(self.h // fact(Meta.GROUP))
         self.number = local(self.bh * tiles + turn)           # of the query tile
@@ -144,7 +147,7 @@ class Task(Traced):
         self.out_bh = local(part * heads + self.bh) if spec.parts else self.bh
         self.out_b = local(part * (heads // fact(Meta.HEADS)) + self.b) if spec.parts else self.b
         last_row = local(fact(Meta.ROWS) - 1)
-        self.rows = [L.rows(first + (u * threads + thread) * L.width, last_row) for u in range(vectors)]
+        self.rows = [L.rows(first + (u * abreast + place) * L.width, last_row) for u in range(vectors)]
         lowest, highest = first, local(ti.min(first + (span - 1), last_row))
         self.queries, self.heads = self.rows, []
         if spec.grouped:
@@ -171,7 +174,7 @@ class Task(Traced):
         return local(ti.min(ti.max(x, 0), keys))
 
 
-class Assembly(Products):
+class Assembly(Products, Teams):
     """The straight-line pieces of the kernel for a lane type, tile sizes and features; traced where they are called."""
 
     def __init__(self, lanes, config, spec):
@@ -179,10 +182,12 @@ class Assembly(Products):
         self.U, self.KC, self.BG = config.lane_vectors, config.keys_per_block, config.keys_per_group
         self.scratch = scratch_lanes(config, spec)
         self.stage = stage_elements(config, spec, lanes.dtype) if lanes.backend == "cpu" else 0
-        full, rest = divmod(spec.dv, config.columns_per_block)
-        self.column_parts = [(0, full, config.columns_per_block)]           # first column, blocks, columns of a block
+        columns = spec.dv // config.team
+        block = min(config.columns_per_block, columns)
+        full, rest = divmod(columns, block)
+        self.column_parts = [(0, full, block)]           # first column, blocks, columns of a block
         if rest:
-            self.column_parts.append((spec.dv - rest, 1, rest))
+            self.column_parts.append((columns - rest, 1, rest))
 
     def moved_parts(self, columns):
         """How rows of q and out move: (first column, blocks, columns of a block), as many columns at once as lanes do.
@@ -264,7 +269,7 @@ class Assembly(Products):
             if not kind:
                 continue
             dtype = spec.bias_type if name == "bias" else "mask"
-            for i in range(self.KC):
+            for i in range(len(s.values) // U):
                 j = local(ti.min(first + i, x.end - 1) * element(meta, place + 3))
                 # Without a query axis its stride is 0 and every lane starts at the same element.
                 shared = L.broadcast(array, L.first(x.starts[place][0]) + j, dtype) if kind == "keys" else None
@@ -273,8 +278,7 @@ class Assembly(Products):
                     own = shared if shared is not None else L.gather(array, x.starts[place][u], j, dtype)
                     # A bias of -inf masks, whatever the score is: NaN - inf would be NaN.
                     hidden, otherwise = (0.0, value) if name == "mask" else (NEGATIVE_INFINITY, value + own)
-                    masked = L.where_equal(own, hidden, L.splat(NEGATIVE_INFINITY), otherwise)
-                    assign(value, masked)
+                    assign(value, L.where_equal(own, hidden, L.splat(NEGATIVE_INFINITY), otherwise))
 
     @inline
     def as_means(self, s, first, means, visits, visit, count):
@@ -291,7 +295,7 @@ class Assembly(Products):
     @inline
     def keep(self, s, first, x):
         """-inf for keys outside a row's reach."""
-        for i in range(self.KC):
+        for i in range(len(s.values) // self.U):
             for u in range(self.U):
                 value = s.values[i * self.U + u]
                 assign(value, self.L.keep(value, first + i, x.low[u], x.high[u]))
@@ -352,13 +356,13 @@ class Assembly(Products):
         return [self.L.where_equal(x, 0.0, self.L.splat(0.0), self.L.splat(1.0) / x) for x in l]
 
     @inline
-    def finish(self, A, n, part, inverse, flagged, out, address, rows):
+    def finish(self, A, n, part, inverse, flagged, out, address, rows, thread):
         """Block n of a part of the results' columns, a / l."""
         first, _, columns = part
         dtype = self.L.scalar_name if self.spec.parts else self.L.dtype
         for u in range(self.U):
             self.L.write_columns(A, n, columns, self.U, u, first * self.U, inverse[u], flagged[u], out, address,
-                                 rows[u], first + n * columns, dtype)
+                                 rows[u], self.column(first + n * columns, thread), dtype)
 
     @inline
     def write_sums(self, m, l, maxima, sums, meta, x):

@@ -179,20 +179,20 @@ class Products(Traced):
 
     def depth_parts(self):
         """The columns of the queries in parts that stay in the first-level cache while the keys of a group go by."""
-        d, parts = self.spec.d if self.spec.score is None else self.spec.score.columns, 1
+        d, parts = self.spec.d // self.config.team if self.spec.score is None else self.spec.score.columns, 1
         if self.L.serial and self.UP == self.U:        # S has no room for the sums of two products
             parts = -(-d * self.U * 4 * self.config.lane_width // QUERY_BYTES)
         step = -(-d // parts)
         return [(first, min(step, d - first)) for first in range(0, d, step)]
 
     @inline
-    def load_queries(self, Q, n, part, q, address, rows, scale):
+    def load_queries(self, Q, n, part, q, address, rows, scale, thread):
         """Block n of a part of the queries' columns, scaled."""
         first, _, columns = part
         for p in range(self.UP // self.U):
             for u in range(self.U):
                 self.L.read_columns(Q, n, columns, self.UP, p * self.U + u, first * self.UP, q, address, rows[u],
-                                    p * self.DQ + first + n * columns, scale)
+                                    p * self.DQ + self.column(first + n * columns, thread), scale)
 
     @inline
     def scores(self, S, c, part):

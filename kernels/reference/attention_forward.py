@@ -17,6 +17,7 @@ import os
 import threading
 
 import numpy as np
+from aat.kernels.reference._mods import joined
 from aat.kernels.reference._score_rows import by_rows
 from numba import njit, prange
 
@@ -26,7 +27,7 @@ _POOL = threading.Lock()
 
 
 def attention_forward(q, k, v, *, mask=None, bias=None, left=None, right=None, scale, softcap=None, sinks=None,
-                      kv_lens=None, q_offset=None, compute=np.float64, score=None):
+                      kv_lens=None, q_offset=None, score=None, score_mod=None, mask_mod=None, compute=np.float64):
     """Return (out, lse) of exact attention, evaluated in the dtype `compute`.
 
     q (B, Hq, Lq, D), k (B, Hk, Lk, D), v (B, Hk, Lk, Dv): floats of any width, any strides; Hk divides Hq.
@@ -35,6 +36,7 @@ def attention_forward(q, k, v, *, mask=None, bias=None, left=None, right=None, s
     sinks (Hq,), kv_lens (B,), q_offset (B,) the position of query row 0 (None = 0).
     score: an object whose defined(q, k) is x, of rows (Hq, rows, D) and keys (Hk, keys, D); scale is of no use then.
     k without columns: q holds x itself, (B, Hq, Lq, Lk).
+    score_mod, mask_mod: None, or what _mods.joined takes: functions of (x, b, h, p, j) and of (b, h, p, j).
     out is (B, Hq, Lq, Dv), lse (B, Hq, Lq), both of dtype `compute`.  Memory beyond the results: the inputs in
     `compute` and one row of scores a thread.  Raises ValueError for shapes that do not fit together.
     """
@@ -42,6 +44,10 @@ def attention_forward(q, k, v, *, mask=None, bias=None, left=None, right=None, s
         return by_rows(attention_forward, q, k, v, score.defined, (*q.shape[:3], v.shape[3]), mask=mask, bias=bias,
                        left=left, right=right, softcap=softcap, sinks=sinks, kv_lens=kv_lens, q_offset=q_offset,
                        compute=compute)
+    if score_mod is not None or mask_mod is not None:
+        call = dict(q=q, k=k, v=v, mask=mask, bias=bias, left=left, right=right, scale=scale, softcap=softcap,
+                    sinks=sinks, kv_lens=kv_lens, q_offset=q_offset)
+        return joined(attention_forward, call, score_mod, mask_mod, np.dtype(compute))
     call = _prepared(q, k, v, mask, bias, left, right, scale, softcap, sinks, kv_lens, q_offset, np.dtype(compute))
     shape = call.arrays[0].shape[:3]
     out = np.zeros(shape + v.shape[3:], compute)
@@ -52,7 +58,8 @@ def attention_forward(q, k, v, *, mask=None, bias=None, left=None, right=None, s
 
 
 def attention_rounding(q, k, v, *, mask=None, bias=None, left=None, right=None, scale, softcap=None, sinks=None,
-                       kv_lens=None, q_offset=None, unit=2.0**-24, score=None):
+                       kv_lens=None, q_offset=None, score=None, score_mod=None, mask_mod=None, unit=2.0**-24,
+                       further=None):
     """Return (out_steps, lse_steps): the reach of rounding in each element of out and lse, in unit roundoffs.
 
     Same arguments and shapes as `attention_forward`, always evaluated in float64.  With unit roundoff u = `unit`,
@@ -73,17 +80,23 @@ def attention_rounding(q, k, v, *, mask=None, bias=None, left=None, right=None, 
     With a score, an object that has steps(q, k, unit) beside defined(q, k), those stand for (sqrt(D) + 3) a_j; with k
     without columns they stand behind the scores in q, (B, Hq, Lq, 2 Lk).
     Rows that see nothing have 0 steps (lse: 4 |sink|).  Non-finite rows give NaN.
+    further: steps that are added to each e_j, in the shape of a bias; a score_mod makes them from its operations.
     """
     if score is not None:
         return by_rows(attention_rounding, q, k, v, lambda a, b: (score.defined(a, b), score.steps(a, b, unit)),
                        (*q.shape[:3], v.shape[3]), mask=mask, bias=bias, left=left, right=right, softcap=softcap,
                        sinks=sinks, kv_lens=kv_lens, q_offset=q_offset, unit=unit)
+    if score_mod is not None or mask_mod is not None:
+        given = dict(q=q, k=k, v=v, mask=mask, bias=bias, left=left, right=right, scale=scale, softcap=softcap,
+                     sinks=sinks, kv_lens=kv_lens, q_offset=q_offset)
+        return joined(attention_rounding, given, score_mod, mask_mod, np.dtype(np.float64), unit)
     call = _prepared(q, k, v, mask, bias, left, right, scale, softcap, sinks, kv_lens, q_offset, np.dtype(np.float64))
     shape = call.arrays[0].shape[:3]
     out = np.zeros(shape + v.shape[3:])
     lse = np.zeros(shape)
     if lse.size:
-        _launch(_rounding_parallel, _rounding_serial, call.arrays, (*call.numbers, float(unit)), out, lse)
+        further = _broadcast(np.zeros((1, 1, 1, 1)) if further is None else further, (*shape, call.arrays[1].shape[3]))
+        _launch(_rounding_parallel, _rounding_serial, call.arrays, (*call.numbers, float(unit), further), out, lse)
     return out, lse
 
 
@@ -299,7 +312,7 @@ def _score_steps(s, q_row, k_cols, lo, keys, row_bias, scale, softcap, m, unit):
 
 @_compiled()
 def _rounding_row(r, q, kt, v, mask, bias, table, sinks, kv_lens, q_offset, left, right, scale, softcap,
-                  has_mask, has_bias, unit, out, lse):
+                  has_mask, has_bias, unit, further, out, lse):
     heads, rows = q.shape[1], q.shape[2]
     b, h, i = r // (heads * rows), r // rows % heads, r % rows
     g = h // (heads // kt.shape[1])
@@ -315,8 +328,9 @@ def _rounding_row(r, q, kt, v, mask, bias, table, sinks, kv_lens, q_offset, left
         if s[j] != -np.inf:
             z += np.exp(s[j] - m)
     row_bias = _bias_row(bias, table, b, h, i, lo, hi, s) if has_bias else np.zeros(s.size)
-    e = _score_steps(s, q[b, h, i], kt[b, g, :, lo:hi], lo, kt.shape[3], row_bias, scale, softcap,
-                     m, unit)
+    e = _score_steps(s, q[b, h, i], kt[b, g, :, lo:hi], lo, kt.shape[3], row_bias, scale, softcap, m, unit)
+    for j in range(s.size):
+        e[j] += further[b, h, i, lo + j, 0]
     o = np.zeros(v.shape[3])
     size = np.zeros(v.shape[3])
     for j in range(s.size):
@@ -361,15 +375,15 @@ def _forward_serial(q, kt, v, mask, bias, table, sinks, kv_lens, q_offset, left,
 
 @_compiled(parallel=True)
 def _rounding_parallel(q, kt, v, mask, bias, table, sinks, kv_lens, q_offset, left, right, scale, softcap,
-                       has_mask, has_bias, unit, out, lse):
+                       has_mask, has_bias, unit, further, out, lse):
     for r in prange(lse.size):
         _rounding_row(r, q, kt, v, mask, bias, table, sinks, kv_lens, q_offset, left, right, scale, softcap,
-                      has_mask, has_bias, unit, out, lse)
+                      has_mask, has_bias, unit, further, out, lse)
 
 
 @_compiled()
 def _rounding_serial(q, kt, v, mask, bias, table, sinks, kv_lens, q_offset, left, right, scale, softcap,
-                     has_mask, has_bias, unit, out, lse):
+                     has_mask, has_bias, unit, further, out, lse):
     for r in range(lse.size):
         _rounding_row(r, q, kt, v, mask, bias, table, sinks, kv_lens, q_offset, left, right, scale, softcap,
-                      has_mask, has_bias, unit, out, lse)
+                      has_mask, has_bias, unit, further, out, lse)

@@ -2,6 +2,7 @@
 
 import gc
 import re
+import typing
 from dataclasses import replace
 
 import ml_dtypes
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import aat
-from aat.backends import dtypes, to_device, use
+from aat.backends import dtypes, foreign, to_device, use
 from aat.backends.base import Limits
 from aat.backends.memory import ALIGNMENT, Arena, check_elements
 from aat.errors import BackendError
@@ -247,6 +248,88 @@ def test_dlpack_is_taken():
 
     assert to_device(Foreign(np.arange(3, dtype=np.float32)), "cpu").numpy().tolist() == [0, 1, 2]
     assert aat.to_device is to_device
+
+
+class Tensor:
+    """A PyTorch tensor on a CUDA device, as far as `to_device` looks at one where it goes through the host."""
+
+    __module__ = "torch"
+    requires_grad = False
+
+    def __init__(self, values, place="cuda"):
+        self.values, self.shape = values, values.shape
+        self.device = type("device", (), {"type": place})
+        self.dtype = f"torch.{values.dtype.name}"
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return Tensor(self.values, "cpu")
+
+    def numpy(self):
+        assert self.device.type == "cpu", "no NumPy array is memory of a CUDA device"
+        return self.values
+
+
+def test_a_cuda_tensor_goes_to_other_backends_through_the_host_and_that_is_said(session, caplog):
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    with caplog.at_level("INFO", logger="aat"):
+        array = to_device(Tensor(values), session.backend)
+    assert f"a CUDA array goes to {session.backend} through the host" in caplog.text
+    np.testing.assert_array_equal(array.numpy(), values)
+    caplog.clear()
+    with caplog.at_level("INFO", logger="aat"):
+        to_device(Tensor(values, "cpu"), session.backend)
+    assert "through the host" not in caplog.text
+    with pytest.raises(TypeError, match=r"x: expected dtype f16, .* got dtype torch\.int64"):
+        to_device(Tensor(np.arange(3)), session.backend)
+
+
+def test_on_cuda_a_tensor_is_copied_where_it_is(monkeypatch):
+    values, taken = np.arange(6, dtype=np.float32).reshape(2, 3), []
+
+    class Cuda:
+        backend = "cuda"
+
+        def storage(self, name):
+            return np.dtype({"f32": np.float32, "bool": np.int32}[name])
+
+        def put_from_device(self, source, shape, name):
+            taken.append((source, shape, name))
+
+    monkeypatch.setattr(foreign, "_flat", lambda tensor, storage: (tensor.values.ravel(), storage))
+    foreign.put_cuda(Tensor(values), Cuda())
+    (source, storage), shape, name = taken.pop()
+    assert (storage, shape, name) == (np.float32, (2, 3), "f32") and source.tolist() == list(range(6))
+
+
+def test_the_copy_on_a_device_leaves_the_host_alone(vulkan):
+    values = np.arange(50, dtype=np.float32)
+    with use(vulkan) as session:
+        source = to_device(values, vulkan)
+        session.counters.bytes_to_device = session.counters.bytes_from_device = 0
+        copied = session.put_from_device(source.argument, (5, 10), "f32")
+        assert (session.counters.bytes_to_device, session.counters.bytes_from_device) == (0, 0)
+    np.testing.assert_array_equal(copied.numpy(), values.reshape(5, 10))
+
+
+def test_other_cuda_arrays_need_pytorch_and_say_so(monkeypatch):
+    class Interface:
+        __cuda_array_interface__: typing.ClassVar = {"shape": (3,), "typestr": "<f4", "data": (0, True), "version": 3}
+        shape = (3,)
+
+    class Pack:
+        shape = (3,)
+
+        def __dlpack_device__(self):
+            return (2, 0)
+
+    monkeypatch.setattr(foreign.importlib.util, "find_spec", lambda name: None)
+    told = r"got (Interface|Pack) on a CUDA device, which is read through PyTorch, and that is not installed; copy"
+    for array in (Interface(), Pack()):
+        with pytest.raises(TypeError, match=told):
+            to_device(array, "cpu")
 
 
 def test_bf16_rounds_as_ml_dtypes_does():

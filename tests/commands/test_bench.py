@@ -137,7 +137,7 @@ def test_a_full_disk_loses_nothing(monkeypatch, capsys):
 def test_an_unsupported_case_is_blank_with_its_reason(monkeypatch, capsys):
     from aat.errors import BackendError
 
-    def refused(problem, session, config=None):
+    def refused(problem, session, config=None, **options):
         raise BackendError("cpu", ["it has had enough"])
     monkeypatch.setattr(dot, "run", refused)
     assert aat_bench("plain", "--backend", "cpu") == 0

@@ -1,5 +1,6 @@
 """`aat tune`: its table and its file, and one clear line for everything that can be wrong."""
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,8 +92,8 @@ def test_a_table_takes_what_won_and_the_cache_nothing(monkeypatch, tmp_path):
 def test_a_case_that_fails_its_check_is_status_1_and_has_no_entry(monkeypatch, capsys):
     honest = dot.run
 
-    def wrong(problem, session, config=None):
-        result = honest(problem, session, config)
+    def wrong(problem, session, config=None, **options):
+        result = honest(problem, session, config, **options)
         if problem.Lq == 1:
             result.out[...] = 0
         return result
@@ -189,7 +190,8 @@ def test_short_names_of_configs_tell_them_apart():
     config = dot.TileConfig(16, 2, 8, 64, 64, 6)
     assert command.short(config) == command.short(str(config)) == "16/2x8/64/6"
     gpu = dot.TileConfig(1, 2, 8, 8, 32, 64, 128, True)
-    assert command.short(str(gpu)) == "1/2x8/8/64 32 128"
+    assert command.short(str(gpu)) == "1/2x8/8/64 32 128 1"
+    assert command.short(replace(gpu, team=2, pairs=True)) == "1/2x8/8/64 32 128 2p"
 
 
 def test_the_default_is_all_bench_cases(monkeypatch, capsys):

@@ -161,6 +161,18 @@ def test_rows_out_of_reach_are_0_with_the_bound_0():
         assert (info.error_bound[:, :, :9] == 0).all() and (lse[:, :, 9:] > -np.inf).all()
 
 
+def test_what_keeps_nothing_behind_a_mask_or_a_bias_has_a_finite_bound():
+    call, hide = call_of(), np.ones((1, 1, 15, 500), bool)
+    hide[:, :, 4] = False                               # sees nothing
+    hide[:, :, 7, 3:] = hide[:, :, 9, :480] = False     # see little, for which a small budget has no room
+    call["v"] += np.float32(3)                          # 0, which they get, is far from every value
+    for options in (dict(mask=hide), dict(bias=np.where(hide, np.float32(0), np.float32(-np.inf)))):
+        got = held(call | options, pipeline.expected(call | options), 0.1, Budget(multiply_adds=0))
+        assert got.broken == 0 and np.isfinite(got.info.error_bound).all()
+        assert (got.info.error_bound[:, :, 4] == 0).all() and (got.out[:, :, 4] == 0).all()
+        assert (got.out[:, :, [7, 9]] == 0).any() and (got.info.error_bound[:, :, [7, 9]] > 0).any()
+
+
 def test_values_of_nothing_but_0_are_no_reason_to_compute_again():
     call = call_of()
     call["v"][0, 1] = 0
@@ -206,6 +218,20 @@ def test_a_problem_in_parts_keeps_its_bounds(monkeypatch):
         assert (np.abs(parts[0] - want.out) <= parts[2].error_bound[..., None] + want.out_budget).all()
         if tolerance:
             assert np.array_equal(parts[2].error_bound, info.error_bound) and np.array_equal(parts[0], out)
+
+
+def test_what_a_strategy_knows_is_cut_with_the_problem(monkeypatch):
+    call = call_of("g4-rotary-tight")
+    flow = STRATEGIES["flow"](call)
+    ways = (Certified(summary=KeySummary(call["k"], call["v"], 32)), flow, STRATEGIES["budget"](call))
+    whole, want = [attend(call, 0.05, way) for way in ways], pipeline.expected(call)
+    monkeypatch.setattr(functional, "INDEX_LIMIT", 2 * 500 * 16)
+    for (out, _, info), way in zip(whole, ways, strict=True):
+        got = held(call, want, 0.05, way)
+        assert got.info.parts > 1 and got.broken == 0
+        if way.keeps_tolerance:
+            assert got.info.tiles == info.tiles and np.array_equal(got.out, out)
+        assert got.info.multiply_adds <= 1.1 * info.multiply_adds
 
 
 # --- bad input ---

@@ -126,7 +126,7 @@ def held(call, want, tolerance, tiling, backend="cpu"):
         more = np.where(share < 1, -np.log1p(-np.minimum(share, 1)), np.inf)
         got = lse4.astype(np.float64)
         fine = (got <= want.lse + want.lse_budget) & (want.lse <= got + more + want.lse_budget)
-        fine |= np.isinf(bound) | (np.isneginf(got) & np.isneginf(want.lse))
+        fine |= np.isinf(bound) | (np.isneginf(got) & (np.isneginf(want.lse) | np.isinf(more)))
         ratio = np.where((bound > 0) & np.isfinite(bound), (error - want.out_budget).max(3, initial=0) / bound, 0)
     check_counts(info, call)
     return Held(bound.size, int(over_bound.sum()), int(over_tolerance.sum()), int((~fine).sum()),

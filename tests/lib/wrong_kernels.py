@@ -18,8 +18,8 @@ def skewed(monkeypatch, where=lambda problem: True):
     """Let the kernel's results be a thousandth too large, for the problems that `where` picks."""
     honest = dot.run
 
-    def run(problem, session, config=None):
-        result = honest(problem, session, config)
+    def run(problem, session, config=None, **options):
+        result = honest(problem, session, config, **options)
         if where(problem):
             result.out[...] *= 1.001
         return result
@@ -27,7 +27,7 @@ def skewed(monkeypatch, where=lambda problem: True):
     plant(monkeypatch, run)
 
 
-def fast_and_wrong(problem, session, config=None):
+def fast_and_wrong(problem, session, config=None, **options):
     """A kernel that is as fast as can be: it writes zeros."""
     shape = (problem.B, problem.Hq, problem.Lq)
     out = np.zeros((*shape, problem.Dv), np.float32)

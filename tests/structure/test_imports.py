@@ -14,14 +14,17 @@ EVERY_FILE = sources("aat", "kernels")
 FOUNDATION = {"aat.errors", "aat.env"}
 LAUNCH = FOUNDATION | {"aat.backends"}
 PLAN = LAUNCH | {"aat.tiling"}
+MODS = {"aat.mods", "aat.lane"}
 KERNELS = {"aat.kernels", "aat.kernels.lanes", "aat.kernels.parts"}
-CALL = PLAN | KERNELS | {"aat.attention", "aat.arrays", "aat.integrations", "aat.geometry", "aat.states"}
+CALL = PLAN | KERNELS | MODS | {"aat.attention", "aat.arrays", "aat.integrations", "aat.geometry", "aat.states"}
 CHECK = CALL | {"aat", "aat.functional", "aat.sdpa", "aat.explanation", "aat.operations", "aat.validation"}
 MAY_IMPORT = {
     "aat": CALL | {"aat.functional", "aat.sdpa", "aat.explanation", "aat.operations",
                    "aat.attention.mechanisms"},  # aat/__init__.py alone
     "aat.errors": set(),
     "aat.env": {"aat.errors"},
+    "aat.lane": set(),
+    "aat.mods": FOUNDATION | {"aat.lane"},
     "aat.backends": LAUNCH,
     "aat.tiling": PLAN | KERNELS,  # kernels make summaries and plans
     "aat.geometry": FOUNDATION,
@@ -56,7 +59,8 @@ OUTSIDE = {
     "taichi": ("aat.backends", "aat.attention", "aat.kernels", "aat.validation.peaks"),
     "numba": ("aat.kernels.reference", "aat.backends.probe_child"),  # the probe tries the import
     "ml_dtypes": ("aat.arrays", "aat.backends", "aat.validation"),
-    "torch": ("aat.integrations", "aat.backends.memory", "aat.validation.peers"),  # to_device takes tensors
+    # to_device takes tensors
+    "torch": ("aat.integrations", "aat.backends.foreign", "aat.validation.peers", "aat.validation.cuda_peer"),
     "onnx": ("aat.validation.peers",),
     "onnxruntime": ("aat.validation.peers",),
     "openvino": ("aat.validation.peers",),

@@ -69,12 +69,12 @@ def test_the_wheel_has_every_module_and_nothing_else(wheel):
 
     expected = {packed(path) for path in sources("aat", "kernels")}
     data = {packed(path.relative_to(ROOT)) for path in (ROOT / "kernels" / "lanes").rglob("*")
-            if path.suffix == ".bc"} | {"aat/py.typed", "aat/report/page.html"}
+            if path.suffix == ".bc"} | {"aat/py.typed", "aat/report/page.html", "aat/validation/minilm.npz"}
     data |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "aat" / "tiling" / "tables").glob("*.jsonl")}
     data |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "aat" / "commands" / "templates").glob("*.txt")}
     found = {name for name in wheel if ".dist-info/" not in name}
     assert found == expected | data
-    assert {name.rpartition(".")[2] for name in data} == {"bc", "typed", "html", "jsonl", "txt"}
+    assert {name.rpartition(".")[2] for name in data} == {"bc", "typed", "html", "jsonl", "txt", "npz"}
 
 
 def test_the_wheel_carries_its_licence(wheel):

@@ -49,6 +49,17 @@ def test_the_certificate_holds_behind_a_causal_mask(strategy):
         assert (plan.counts <= plan.seen).all()
 
 
+def test_a_row_whose_only_tile_a_budget_drops_says_so_in_float64():
+    call = make_call("g1-topics-0.1", 0, queries=16, keys=320, Hq=2, D=16, Dv=8)
+    call["v"] += np.float32(3)
+    visible = np.ones((16, 320), bool)
+    visible[2], visible[5, :300] = False, False
+    seen = tile_visibility(KeySummary(call["k"], call["v"], 32), 16, 16, mask=visible[None, None])
+    _, result, got = attend(Budget(multiply_adds=0), call, 0.1, visible=visible[None, None], seen=seen)
+    assert got.over_bound == 0 and (result.out[:, :, [2, 5]] == 0).all()
+    assert (result.bound[:, :, 2] == 0).all() and np.isposinf(result.bound[:, :, 5]).all()
+
+
 def test_fixed_leaves_nothing_out_before_the_scores():
     call = make_call("g4-rotary-tight", 0, queries=64, keys=500, Hq=2, D=16)
     plan, result, _ = attend(Fixed(), call, 0.1)

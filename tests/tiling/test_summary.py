@@ -189,3 +189,17 @@ def test_a_summary_of_other_keys_is_refused():
         summary.append(k.astype(np.float64), v.astype(np.float64))
     with pytest.raises(ValueError, match="append: expected a summary without kv_lens"):
         KeySummary(k, v, 64, kv_lens=np.array([5])).append(k, v)
+
+
+def test_a_part_is_the_summary_of_the_part_and_stands_alone():
+    k, v = arrays(B=3, H=4, L=100)
+    whole = KeySummary(k, v, 32)
+    before = whole.moments.radius.copy()
+    part, own = whole.part(slice(1, 3), slice(2, 3)), KeySummary(k[1:3, 2:3], v[1:3, 2:3], 32)
+    for summary in (part, own):
+        summary.append(*arrays(B=2, H=1, L=40, seed=1))
+    part.check((2, 1, 140, 16), 32, 8, [140, 140])
+    for name in moments.NAMES:
+        assert np.array_equal(getattr(part.moments, name), getattr(own.moments, name)), name
+    assert np.array_equal(part.spread, own.spread) and np.array_equal(part.largest, own.largest)
+    assert whole.length == 100 and np.array_equal(whole.moments.radius, before)

@@ -6,7 +6,8 @@ from aat.validation.cases import CASES, Case, by_name, make, tagged
 from aat.validation.inputs import ARRANGEMENTS, FILLS
 from aat.validation.reading import canonical
 
-CONTRACT = {"mask", "bias", "causal", "window", "scale", "softcap", "sinks", "kv_lens", "q_offset", "layout", "score"}
+CONTRACT = {"mask", "bias", "causal", "window", "scale", "softcap", "sinks", "kv_lens", "q_offset", "layout", "score",
+            "score_mod", "mask_mod"}
 
 
 @pytest.mark.parametrize("case", [*tagged("small"), *tagged("full")], ids=lambda case: case.name)

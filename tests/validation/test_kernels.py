@@ -110,6 +110,21 @@ def test_each_law_finds_what_it_forbids(law, change, monkeypatch):
     assert kernels.law(law, PLAIN, "reference")
 
 
+@pytest.mark.parametrize("name", operations.names())
+def test_several_threads_run_where_the_law_looks_for_them(name, monkeypatch):
+    """One program does not mind how many threads there are: on such a case the law could not fail."""
+    from aat.backends.cpu import processors
+    from aat.operations import launch
+    if processors() == 1:
+        pytest.skip("there is one processor")
+    counts, real = [], launch.programs
+    monkeypatch.setattr(launch, "programs", lambda *given: counts.append(real(*given)) or counts[-1])
+    for law in ("threads", "repeats"):
+        counts.clear()
+        assert kernels.law(law, kernels.law_case(name, law), "cpu") == ""
+        assert max(counts) > 1, f"{law}: {counts} programs"
+
+
 def test_memory_beside_out_is_watched(monkeypatch):
     real, call = operations.get("linear"), kernels.arguments(PLAIN)
 
@@ -136,7 +151,8 @@ def test_validate_plans_and_shows_every_kernel():
         cases = [case.name for case in (*kernel_cases(name, "small"), *kernel_cases(name, "full"))]
         assert [n for kind, n in everything if kind == "kernel" and n.startswith(f"{name}-")] == cases
         assert ("kernel", cases[0]) in quick
-        assert {law for kind, law in quick if kind == f"kernel law:{cases[0]}"} == set(kernels.LAWS)
+        assert {law for kind, law in quick if kind.startswith(f"kernel law:{name}-")} == set(kernels.LAWS)
+        assert (f"kernel law:{kernel_cases(name, 'threads')[0].name}", "threads") in quick
     found = [acceptance.outcome("kernel", PLAIN.name, "reference"),
              acceptance.outcome(f"kernel law:{PLAIN.name}", "repeats", "reference")]
     assert acceptance.matrix(found, ["reference"])["kernel linear"] == {"reference": "ok 2"}

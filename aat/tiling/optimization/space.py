@@ -24,6 +24,8 @@ GPU_AXES = {
     "registers": (True, False),
     "columns_per_block": (4, 8, 16, 32),
     "keys_per_group": (4, 8, 16, 32, 64),
+    "team": (1, 2, 4, 8),
+    "pairs": (False, True),
 }
 
 
@@ -63,7 +65,7 @@ class Space:
 def space(backend, lane_width, d, dv, limits, axes=None, queries=None):
     """The Space of a device: `lane_width` of its session, `limits` its Limits; `axes` may narrow the grid;
     the default is that for so many `queries`."""
-    default = TileConfig.default(lane_width, d, dv, limits.shared_bytes, queries)
+    default = TileConfig.default(lane_width, d, dv, limits.shared_bytes, queries, pairs=limits.pairs)
     grid = dict(axes or (CPU_AXES if backend == "cpu" else GPU_AXES))
     if "lane_width" in grid:  # never wider than the session was opened for
         grid["lane_width"] = tuple(width for width in grid["lane_width"] if width <= lane_width)

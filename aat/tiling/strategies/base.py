@@ -85,6 +85,15 @@ class TilingStrategy(ABC):
             return self.summary.block
         return self.block or (64 if backend == "cpu" else 32)
 
+    def cut(self, region, share):
+        """The strategy for a part of a call that is cut (aat.attention.split): the same, of the part's keys.
+
+        region: slices of (batch, query heads, rows, KV heads). share: the part's share of the rows, 0 to 1.
+        """
+        if self.summary is None:
+            return self
+        return type(self)(**(self.chosen | {"summary": self.summary.part(region[0], region[3])}))
+
     def _common_problems(self):
         from aat.tiling.summary import KeySummary
 

@@ -25,6 +25,13 @@ class Budget(TilingStrategy):
         return [] if limit is None or (isinstance(limit, (int, np.integer)) and limit >= 0) else [
             "multiply_adds an integer >= 0 or None"]
 
+    def cut(self, region, share):
+        """See base.TilingStrategy; parts share the multiply-adds by their rows."""
+        whole = super().cut(region, share)
+        if self.multiply_adds is None:
+            return whole
+        return type(self)(**(whole.chosen | {"multiply_adds": int(share * int(self.multiply_adds))}))
+
     def plan(self, request):
         """The TilePlan; see base.TilingStrategy."""
         summary, rows, L = request.summary, request.rows, request.q.shape[2]

@@ -88,6 +88,16 @@ class Flow(TilingStrategy):
     def _new(self, shape):
         return Resolution(shape, **{name: self.chosen[name] for name in self.options if name != "visit"})
 
+    def cut(self, region, share):
+        """See base.TilingStrategy; the part remembers what the whole was told about its heads."""
+        own = super().cut(region, share)
+        if self.field is not None:
+            own = type(self)(**own.chosen) if own is self else own
+            value = self.field.value[region[0], region[1]]
+            own.field = own._new(value.shape)
+            own.field.value = value.copy()
+        return own
+
     def plan(self, request):
         """The TilePlan; see base.TilingStrategy."""
         base = make_plan(request.summary, request.q, request.scale, request.tolerance, request.rows, **request.masks)
