@@ -50,7 +50,7 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
     score : "dot" or a score object
         `aat.attention.Geometric` and `aat.attention.Fidelity` make some (docs/kernels/scores.md): the score is then a
         function of the two rows with parameters of its own, and scale is not given. softcap, bias and all that hides
-        keys apply as to any score. A row that is not finite scores NaN.
+        keys apply as to any score. A row that is not finite scores NaN. Not together with a score_mod or mask_mod.
     score_mod : function (s, b, h, q, k) -> float, optional
         What stands in the place of the scaled score s of query head h of sequence b, for the query at position q and
         key k; goes before softcap. Compiled into the kernel (docs/score_mod.md): operators, functions of aat.lane,
@@ -194,17 +194,15 @@ def _launch(problem, session, tiling, counted):
     if reasons:
         raise BackendError(session.backend, reasons)
     limit = min(INDEX_LIMIT, session.limits.max_index)
+    more = {} if isinstance(problem.q, np.ndarray) else {"counted": counted}  # a host array is waited for anyway
     strategy = tiling if isinstance(tiling, TilingStrategy) else None
-    host = isinstance(problem.q, np.ndarray) or problem.score is not None
-    more = {} if host else {"counted": counted}        # a host array is waited for anyway
-
-    def launch(part, own=tiling):
-        return mechanism.run(part, session, own, **more)
-
     if problem.score is None:
-        return run_in_parts(problem, launch, limit, strategy)
+        return run_in_parts(problem, lambda part, own=tiling: mechanism.run(part, session, own, **more), limit,
+                            strategy)
     with session.scope():
-        result, parts = run_in_parts(scored.prepared(problem, session), launch, limit, strategy)
+        prepared = scored.prepared(problem, session)
+        result, parts = run_in_parts(prepared, lambda part, own=tiling: mechanism.run(part, session, own), limit,
+                                     strategy)
     return scored.returned(problem, result), parts
 
 
@@ -219,12 +217,11 @@ def obstacles(problem, tiling, backend, limits):
         reasons.append(f"dtype {problem.dtype} is not computed on this device, which takes {', '.join(takes)}; "
                        'convert the inputs, or use backend="cpu"')
     if isinstance(tiling, TileConfig):
-        if tiling.columns and problem.mods is not None:
-            reasons.append("tiles of attention_decode (columns=True) take no score_mod or mask_mod; leave tiling= away")
-        if tiling.columns and problem.score is not None:
-            reasons.append("a TileConfig with columns=True is for scores scale q.k; leave tiling= away")
-        if (tiling.team > 1 or tiling.pairs) and problem.score is not None:
-            reasons.append("a TileConfig with team above 1 or pairs is for scores scale q.k; leave tiling= away")
+        if (problem.mods is not None or problem.score is not None) and tiling.columns:
+            reasons.append("tiles of attention_decode (columns=True) take no score_mod, mask_mod or score object; "
+                           "leave tiling= away")
+        if problem.score is not None and (tiling.team > 1 or tiling.pairs):
+            reasons.append("threads share no columns (team, pairs) with a score object; leave tiling= away")
         reasons += tiling.problems(backend=backend, d=problem.D, dv=problem.Dv, **limits.of_tiles())
     return reasons
 

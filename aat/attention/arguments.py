@@ -67,7 +67,9 @@ def check(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), sc
         scale=_scale(scale, cq.shape[3], dtype, score), softcap=_softcap(softcap, dtype),
         sinks=_sinks(sinks, full[1], dtype), kv_lens=lens, q_offset=offset, return_lse=bool(return_lse),
         tolerance=tolerance, score=None if isinstance(score, str) else score,
-        mods=_mods(score_mod, mask_mod, full, offset, score))
+        mods=_mods(score_mod, mask_mod, full, offset))
+    if problem.score is not None:
+        _check_score(problem, kind, out)
     if out is not None:
         optional = [_host(x) for x in (mask, bias, sinks, kv_lens, q_offset)]
         target = _out(out, inputs["q"], problem, layout, squeeze, [cq, ck, cv, *optional])
@@ -204,12 +206,19 @@ def _scale(scale, d, dtype, score):
     return value
 
 
-def _mods(score_mod, mask_mod, full, offset, score):
+def _check_score(problem, kind, out):
+    """What does not go together with a score object."""
+    if problem.mods is not None:
+        raise value_error("score_mod, mask_mod", "None with a score object", "a function",
+                          "what a function changes, `apply` of an own score can do; pass mask= for a mask_mod")
+    if kind == "device" and out is not None:
+        raise value_error("out", "None for arrays on a device with a score object", "a DeviceArray",
+                          "rows are prepared on the host: take the result")
+
+
+def _mods(score_mod, mask_mod, full, offset):
     if score_mod is None and mask_mod is None:
         return None
-    if isinstance(score, Score):
-        raise value_error("score_mod" if mask_mod is None else "mask_mod", 'None with a score object, or score="dot"',
-                          f"both, score={told(score)}", "state it as bias= or mask=, or the score in a score_mod")
     from aat.mods.call import Mods
 
     return Mods.of(score_mod, mask_mod, full, offset)

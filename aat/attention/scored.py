@@ -58,7 +58,12 @@ def returned(problem, result):
 
 
 def tiles(problem, session):
-    """The default TileConfig of a prepared Problem: as for plain scores."""
+    """The default TileConfig of a prepared Problem, as for plain scores; None for others.
+
+    On a GPU a row is one thread's: teams of threads share columns, and the numbers of a row are none.
+    """
+    if problem.form is None:
+        return None
     depth, shared = problem.depth, session.limits.shared_bytes
     usual = TileConfig.default(session.lane_width, depth, problem.Dv, shared, problem.Lq, problem.group)
     return fitted(usual, problem.form, problem.Dv)

@@ -210,7 +210,7 @@ def test_explain_and_supports_know_scores():
     assert "attention_forward.py" in str(aat.explain(**call, backend="cpu"))
     assert aat.supports(**call, backend="cpu") == []
     columns = aat.TileConfig.decode(4, 1, 100)
-    assert any("columns=True is for scores scale q.k" in reason
+    assert any("score_mod, mask_mod or score object" in reason
                for reason in aat.supports(**call, backend="cpu", tiling=columns))
 
 
@@ -234,6 +234,16 @@ def test_zeros_past_kv_lens_are_no_states():
     for backend in ("cpu", "reference"):
         out = attention(**call, backend=backend)
         assert np.isfinite(out).all() and not out[1].any()
+
+
+def test_what_does_not_go_together():
+    call = make(by_name("score-euclidean"))
+    with pytest.raises(ValueError, match=r"score_mod, mask_mod: expected None with a score object, got a function"):
+        attention(**call, score_mod=lambda s, b, h, q, k: s, backend="cpu")
+    with pytest.raises(ValueError, match=r"scale: expected None with a score object, got 1"):
+        attention(**call, scale=1, backend="cpu")
+    team = aat.TileConfig(1, 1, 8, 8, 8, 8, 64, True, team=2)
+    assert any("threads share no columns" in reason for reason in aat.supports(**call, backend="vulkan", tiling=team))
 
 
 @pytest.mark.parametrize(("make_one", "message"), [
