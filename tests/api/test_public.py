@@ -82,9 +82,8 @@ def test_unknown_attribute():
 def test_the_contract_s_signatures():
     assert str(inspect.signature(aat.attention)) == (
         "(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), scale=None, softcap=None, "
-        "sinks=None, kv_lens=None, q_offset=None, score='dot', tolerance=0.0, tiling='auto', layout='bhsd', "
-        "backend='auto', "
-        "return_lse=False, return_info=False, out=None)")
+        "sinks=None, kv_lens=None, q_offset=None, score='dot', score_mod=None, mask_mod=None, tolerance=0.0, "
+        "tiling='auto', layout='bhsd', backend='auto', return_lse=False, return_info=False, out=None)")
     assert str(inspect.signature(aat.scaled_dot_product_attention)) == (
         "(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False, *, "
         "backend='auto')")
