@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from aat.arrays import STORAGE, Taken, round_into, take_float, widen
-from aat.attention import arguments, decode, int8
+from aat.attention import arguments, decode, int8, steps
 from aat.attention import cache_checks as checks
 from aat.attention.paged import PagedKV, PageTable, aligned
 from aat.attention.positions import LIMIT, is_integer, told
@@ -190,8 +190,8 @@ class KVCache:
 
     def paged(self):
         """The PagedKV of now: views of the memory, true until the next change."""
-        return PagedKV(self._k, self._v, self._pages.table, self._kept, self._k_scales, self._v_scales,
-                       self.page_size, self.dtype)
+        scales = self._k_scales, self._v_scales
+        return PagedKV(self._k, self._v, self._pages.table, self._kept, *scales, self.page_size, self.dtype)
 
     def gather(self):
         """Contiguous float32 copies (k, v), (B, Hk, n, D) and (B, Hk, n, Dv); int8 as codes times scales.
@@ -202,9 +202,9 @@ class KVCache:
         with lock():
             return self.paged().gather()
 
-    def attention(self, q, *, causal="lower_right", scale=None, softcap=None, sinks=None, bias=None,
-                  mask=None, window=None, q_offset=None, score="dot", backend="auto", return_lse=False,
-                  return_info=False, out=None):
+    def attention(self, q, *, causal="lower_right", scale=None, softcap=None, sinks=None, bias=None, mask=None,
+                  window=None, q_offset=None, score="dot", backend="auto", return_lse=False, return_info=False,
+                  out=None):
         """Attention of q over what the cache holds, as `aat.attention` means it.
 
         Parameters
@@ -215,8 +215,7 @@ class KVCache:
             Row i stands at lens[b] - Lq + i, so that the last row sees the last key; with "upper_left" at i.
         q_offset : int or integer array (B,), optional
             The position of row 0 instead: after a ragged append, the `lens` from before it.
-        mask, bias : arrays that broadcast to (B, Hq, Lq, max(lens)), optional
-            Key j is at position j, dropped ones included.
+        mask, bias : arrays that broadcast to (B, Hq, Lq, max(lens)), optional: all keys, dropped ones included
         window : (left, right), optional
             As in `aat.attention`; by default the cache's own, (window - 1, None), which left may not exceed.
         scale, softcap, sinks, score, backend, return_lse, return_info, out
@@ -236,12 +235,16 @@ class KVCache:
             offset = checks.offset(self, rows, causal, q_offset)
             window = checks.window(self, window)
             checks.seen(self, rows, offset, window[0])
+            kind = steps.kind(self, q, out, (mask, bias, sinks, return_info, score != "dot"), window,
+                              (causal, scale, softcap, return_lse, backend))
+            if (known := steps.again(kind, q, out, self._kept, offset - self._starts)) is not steps.UNKNOWN:
+                return known
             if self.window is not None:
                 mask, bias = checks.by_kept(self, "mask", mask), checks.by_kept(self, "bias", bias)
-            call = self._call(q, causal=causal, scale=scale, softcap=softcap, sinks=sinks, bias=bias,
-                              mask=mask, window=window, q_offset=offset - self._starts, score=score,
-                              backend=backend, return_lse=return_lse, return_info=return_info, out=out)
-            return answer(call, *_attend(call, self.paged()))
+            call = self._call(q, causal=causal, scale=scale, softcap=softcap, sinks=sinks, bias=bias, mask=mask,
+                              window=window, q_offset=offset - self._starts, score=score, backend=backend,
+                              return_lse=return_lse, return_info=return_info, out=out)
+            return answer(call, *_attend(call, self.paged(), kind))
 
     def error_bound(self, q, scale=None, sinks=None):
         """How far int8 can move each row of `attention(q)`: float64 (B, Hq, Lq), proven in docs/cache.md.
@@ -368,17 +371,16 @@ class KVCache:
         return extent
 
 
-def _attend(call, pages):
+def _attend(call, pages, kind=None):
     """(Result, Info) of a checked call over a PagedKV: the one place that reads its rows.
 
     `call.problem` is complete but for k and v, which have shapes and no memory. Few queries on the CPU read the pages
-    where they are; others get them gathered, in float32 and as large as what is kept.
+    where they are, and are kept as `kind`; others get them gathered, in float32 and as large as what is kept.
     """
     given = call.problem
     backend, reason = where(call)
-    few = given.Lq <= decode.QUERIES and given.dtype != "f64" and given.score is None
-    if backend == "cpu" and given.rows and given.Lk and few:
-        return _in_place(given, pages, backend, reason)
+    if backend == "cpu" and given.rows and given.Lk and decode.reads_pages(given):
+        return _in_place(call, pages, backend, reason, kind)
     narrow = given.dtype != "f32"
     k, v = pages.gather()
     problem = replace(given, q=widen(given.q), k=k, v=v, dtype="f32", out=None if narrow else given.out)
@@ -389,9 +391,10 @@ def _attend(call, pages):
     return result, info
 
 
-def _in_place(problem, pages, backend, reason):
+def _in_place(call, pages, backend, reason, kind):
     start = time.perf_counter()
     with select.use(backend) as session:
-        result = decode.run(problem, session, None, pages)
-        device = session.device.name
-    return result, account(problem, result, backend, reason, device, 1, time.perf_counter() - start)
+        result = decode.run(call.problem, session, None, pages)
+        steps.keep(kind, call, session, pages)
+    seconds = time.perf_counter() - start
+    return result, account(call.problem, result, backend, reason, session.device.name, 1, seconds)

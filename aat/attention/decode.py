@@ -32,6 +32,11 @@ def suits(problem, session, config):
     return session.backend == "cpu" and problem.Lq <= QUERIES
 
 
+def reads_pages(problem):
+    """Whether the kernel takes a problem whose keys lie in pages."""
+    return problem.Lq <= QUERIES and problem.dtype != "f64" and problem.score is None
+
+
 def choose(problem, session, config=None, pages=None):
     """The TileConfig of a launch; BackendError, with every reason, if the device cannot hold it."""
     key_bytes = KEY_BYTES[problem.dtype if pages is None else pages.dtype]
@@ -92,6 +97,23 @@ def plan(problem, session, config=None):
             "why": "given by the caller" if config else "few queries: memory is the bound"}
 
 
+def spread(keys, q_offset, rows, left, right, tile):
+    """(first part, parts) of `tile` keys that hold what some row sees; keys, q_offset: arrays over the batch.
+
+    Parts that no row sees are left out; what is left does not depend on where the others end.
+    """
+    first = q_offset.astype(np.int64)
+    begin = 0 if left is None else np.clip(first - left, 0, keys).min()
+    end = keys.max() if right is None else np.clip(first + rows + right, 0, keys).max()
+    first_part = int(begin) // tile
+    return first_part, max(1, -(-int(end) // tile) - first_part)
+
+
+def programs(session, heads, keys, blocks, parts):
+    """Programs of a launch over `heads` KV heads of the whole batch, of `keys` keys in `parts` parts."""
+    return 1 if heads * keys * blocks <= ALONE else min(session.threads, heads * parts)
+
+
 def repeatable(problem, session, config=None):
     """As `aat.attention.dot.repeatable`: the launch of a call without further arrays, in one turn, by addresses."""
     launch = _Launch(problem, session, choose(problem, session, config), empty=session.standing)
@@ -133,12 +155,7 @@ class _Launch(dot._Launch):
         end = Meta.BATCH + 2 * problem.B
         meta[Meta.BATCH:end:2] = keys
         meta[Meta.BATCH + 1:end:2] = problem.q_offset
-        # Parts that no row sees are left out; what is left does not depend on where the others end.
-        first, last = problem.q_offset.astype(np.int64), problem.q_offset.astype(np.int64) + problem.Lq - 1
-        begin = 0 if problem.left is None else np.clip(first - problem.left, 0, keys).min()
-        end = keys.max() if problem.right is None else np.clip(last + problem.right + 1, 0, keys).max()
-        self.first_part = int(begin) // tile
-        self.parts = max(1, -(-int(end) // tile) - self.first_part)
+        self.first_part, self.parts = spread(keys, problem.q_offset, problem.Lq, problem.left, problem.right, tile)
         meta[Meta.PARTS], meta[Meta.FIRST_PART] = self.parts, self.first_part
 
     def _inputs(self):
@@ -188,8 +205,7 @@ class _Launch(dot._Launch):
         width = config.lane_width // 2 if problem.dtype == "f64" else config.lane_width
         rows_at_once = problem.group * self.queries
         self.blocks = -(-rows_at_once // min(config.lane_vectors, width))
-        alone = problem.B * problem.Hk * problem.Lk * self.blocks <= ALONE
-        self.programs = 1 if alone else min(session.threads, problem.B * problem.Hk * self.parts)
+        self.programs = programs(session, problem.B * problem.Hk, problem.Lk, self.blocks, self.parts)
         rows = problem.B * problem.Hq * self.queries
         each = scratch_elements(config, specify(problem, pages=self.pages), width, self.blocks)
         arguments = self.arguments
@@ -287,11 +303,16 @@ class _Launch(dot._Launch):
         self._share_out(careful=False)
         self._turn_to(0, self.problem.Lq)
         self.standing = [self.arguments[name] for name in ("scratch", "parts_a", "parts_m", "parts_l")]
-        for name in ("problem", "arguments", "out", "out_argument", "lse", "lse_argument"):
+        for name in ("problem", "arguments", "out", "out_argument", "lse", "lse_argument", "pages", "_empty"):
             delattr(self, name)
         # From here on what changes is written by address: q, k, v next to each other, out and lse too.
         self.header = self.meta_host.data.cast("B")
         self.places = (4 * self.Meta.ADDRESSES, 4 * (self.Meta.MERGE + self.Merge.O_ADDRESS))
+
+    def renew(self, keys, q_offset):
+        """Other lengths and positions, arrays over the batch, in as many parts."""
+        at = self.Meta.BATCH
+        self.meta_host[at:at + 2 * len(keys):2], self.meta_host[at + 1:at + 2 * len(keys):2] = keys, q_offset
 
     def again(self, q, k, v, out, lse):
         """What `forget` left, on other arrays, given by their addresses. Runs under the kernels' own floating-point

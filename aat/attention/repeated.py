@@ -92,6 +92,11 @@ def keep(key, call, session, config, reason):
     session.repeats[key] = Repeat(call, launch, causal == "lower_right", session, reason)
 
 
+def on():
+    """Whether calls are kept: not inside `off`."""
+    return not _off
+
+
 @contextlib.contextmanager
 def off():
     """Inside, every call goes the long way: for those who time its steps."""
