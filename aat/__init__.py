@@ -9,10 +9,12 @@ them.
 """
 
 import importlib
+import sys
 
 # The package `aat.attention` shares its name with the function. Importing a package binds its name here,
 # once: so it is imported first, and the function, bound after it, stays.
 import aat.attention  # noqa: F401 - bound here, and rebound two lines below
+from aat.attention.mechanisms import Fidelity, Geometric
 from aat.errors import BackendError
 from aat.functional import attention
 
@@ -41,6 +43,10 @@ _LAZY = {
 }
 
 _ROOMS = ("backends", "geometry", "lane", "states", "tiling")
+
+for _mechanism in (Fidelity, Geometric):       # aat.attention.Geometric, and from aat.attention import Geometric
+    for _owner in (attention, sys.modules["aat.attention"]):
+        setattr(_owner, _mechanism.__name__, _mechanism)
 
 __all__ = ["BackendError", "__version__", "attention", *_LAZY, *_ROOMS]
 

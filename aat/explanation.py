@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aat import functional
-from aat.attention import arguments
+from aat.attention import arguments, scored
 from aat.attention.split import INDEX_LIMIT, count_parts
 
 
@@ -98,7 +98,8 @@ def explain(q, k, v, *, tile_map=False, **arguments_of_attention):
     if obstacles:
         return Explanation(backend, reason, parts=0, multiply_adds_dense=dense, obstacles=obstacles)
     parts = count_parts(problem)
-    plan, device, note, tiles = _plan(problem, backend, call.tiling, tile_map and parts == 1)
+    prepared = problem if problem.score is None else scored.prepared(problem)
+    plan, device, note, tiles = _plan(prepared, backend, call.tiling, tile_map and parts == 1)
     if tile_map and parts > 1:
         note = "no map of the tiles: the call is cut into several launches"
     return Explanation(backend, reason, device, plan, parts, dense, note=note, tiles=tiles)

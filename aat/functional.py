@@ -9,7 +9,7 @@ from importlib import import_module
 import numpy as np
 
 from aat.arrays import STORAGE, give, round_into
-from aat.attention import arguments, repeated
+from aat.attention import arguments, repeated, scored
 from aat.attention.base import Info, Result
 from aat.attention.positions import pairs_in_bounds
 from aat.attention.split import INDEX_LIMIT, run_in_parts
@@ -47,7 +47,10 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
         Keys at or past it do not exist.
     q_offset : int or integer array (B,), optional
         Position of query row 0; goes before what `causal` says.
-    score : "dot"
+    score : "dot" or a score object
+        `aat.attention.Geometric` and `aat.attention.Fidelity` make some (docs/kernels/scores.md): the score is then a
+        function of the two rows with parameters of its own, and scale is not given. softcap, bias and all that hides
+        keys apply as to any score. A row that is not finite scores NaN. Not together with a score_mod or mask_mod.
     score_mod : function (s, b, h, q, k) -> float, optional
         What stands in the place of the scaled score s of query head h of sequence b, for the query at position q and
         key k; goes before softcap. Compiled into the kernel (docs/score_mod.md): operators, functions of aat.lane,
@@ -193,7 +196,14 @@ def _launch(problem, session, tiling, counted):
     limit = min(INDEX_LIMIT, session.limits.max_index)
     more = {} if isinstance(problem.q, np.ndarray) else {"counted": counted}  # a host array is waited for anyway
     strategy = tiling if isinstance(tiling, TilingStrategy) else None
-    return run_in_parts(problem, lambda part, own=tiling: mechanism.run(part, session, own, **more), limit, strategy)
+    if problem.score is None:
+        return run_in_parts(problem, lambda part, own=tiling: mechanism.run(part, session, own, **more), limit,
+                            strategy)
+    with session.scope():
+        prepared = scored.prepared(problem, session)
+        result, parts = run_in_parts(prepared, lambda part, own=tiling: mechanism.run(part, session, own), limit,
+                                     strategy)
+    return scored.returned(problem, result), parts
 
 
 def obstacles(problem, tiling, backend, limits):
@@ -207,8 +217,11 @@ def obstacles(problem, tiling, backend, limits):
         reasons.append(f"dtype {problem.dtype} is not computed on this device, which takes {', '.join(takes)}; "
                        'convert the inputs, or use backend="cpu"')
     if isinstance(tiling, TileConfig):
-        if problem.mods is not None and tiling.columns:
-            reasons.append("tiles of attention_decode (columns=True) take no score_mod or mask_mod; leave tiling= away")
+        if (problem.mods is not None or problem.score is not None) and tiling.columns:
+            reasons.append("tiles of attention_decode (columns=True) take no score_mod, mask_mod or score object; "
+                           "leave tiling= away")
+        if problem.score is not None and (tiling.team > 1 or tiling.pairs):
+            reasons.append("threads share no columns (team, pairs) with a score object; leave tiling= away")
         reasons += tiling.problems(backend=backend, d=problem.D, dv=problem.Dv, **limits.of_tiles())
     return reasons
 
@@ -218,7 +231,7 @@ def account(problem, result, backend, reason, device, parts, seconds):
     tiles = {name: count for name, count in result.counts.items()
              if name not in ("pairs", "multiply_adds", "multiply_adds_exact")}
     pairs = result.counts.get("pairs", 0)
-    done = result.counts.get("multiply_adds", pairs * (problem.D + problem.Dv))
+    done = result.counts.get("multiply_adds", pairs * (problem.depth + problem.Dv))
     return Info(backend=backend, config=result.config, seconds=seconds,
                 multiply_adds=done, multiply_adds_exact=result.counts.get("multiply_adds_exact", done),
                 multiply_adds_dense=problem.multiply_adds_dense, tiles=tiles, device=device,

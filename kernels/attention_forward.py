@@ -13,8 +13,9 @@ from aat.kernels.parts.queries import Assembly, Counts, Meta
 def build(lanes, config, spec):
     """The kernel for a lane type, tile sizes and features."""
     L, D, DV, asm = lanes, spec.d, spec.dv, Assembly(lanes, config, spec)
+    DQ, UP = asm.DQ, asm.UP        # columns of a query, and lane variables that each takes
     U, KC, BG, BN, BD = asm.U, asm.KC, asm.BG, config.keys_per_tile, config.threads
-    OWN, OWN_V = D // config.team, DV // config.team      # columns of a thread
+    OWN, OWN_V = DQ // config.team, DV // config.team      # columns of a thread
     in_shared = L.staged and not asm.stage
     # With everything in registers every index is static; otherwise loops run.
     loop = ti.static if config.registers else ti.ndrange
@@ -50,7 +51,8 @@ def build(lanes, config, spec):
     MEANS = NUMBERS if spec.mixed else ti.template()
     MOD_INTS, MOD_NUMBERS = (INTS, NUMBERS) if spec.mods else (ti.template(), ti.template())
     gather = gathered(BD, config.pairs)
-    q_parts, out_parts, depth_parts = asm.moved_parts(OWN), asm.moved_parts(OWN_V), asm.depth_parts()
+    q_parts, out_parts = asm.moved_parts(DQ // config.team), asm.moved_parts(OWN_V)
+    depth_parts = asm.depth_parts()
 
     @ti.kernel
     def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: OUT, lse: LSE, mask: MASK, bias: BIAS,
@@ -71,8 +73,8 @@ def build(lanes, config, spec):
             meta_address, memory = L.address(meta, Meta.META_ADDRESS), L.address(meta, Meta.SCRATCH_ADDRESS)
             counts = asm.counts(meta, program)
             S = asm.store(scratch, memory, program, thread, 0, BG * U)                # scores, then weights  [BG, U]
-            Q = asm.store(scratch, memory, program, thread, BG * U, OWN * U)          # scaled queries        [D, U]
-            A = asm.store(scratch, memory, program, thread, (BG + D) * U, OWN_V * U)  # weighted sums         [DV, U]
+            Q = asm.store(scratch, memory, program, thread, BG * U, OWN * UP)         # scaled queries        [D, U]
+            A = asm.store(scratch, memory, program, thread, BG * U + OWN * UP, OWN_V * U)  # weighted sums    [DV, U]
             q_address, out_address = L.address(meta, Meta.Q_ADDRESS), L.address(meta, Meta.O_ADDRESS)
             k_address, v_address = L.address(meta, Meta.K_ADDRESS), L.address(meta, Meta.V_ADDRESS)
             stage_address = L.address(meta, Meta.STAGE_ADDRESS)
@@ -137,27 +139,29 @@ def build(lanes, config, spec):
                                     s = asm.scores(S, c, part)
                                     at = [K.at(start + c * KC + i, part[0]) for i in ti.static(range(KC))]
                                     for d in loop(span(0, part[1], part[1])):
-                                        qd = Q.block(d, U, part[0] * U)
+                                        qd = Q.block(d, UP, part[0] * UP)
                                         for i in ti.static(range(KC)):
                                             y = K.get(at[i], d)
-                                            for u in ti.static(range(U)):
-                                                L.fma(y, qd.values[u], s.values[i * U + u])
+                                            for u in ti.static(range(UP)):
+                                                asm.term(y, qd.values[u], s.values[i * UP + u])
                                     if ti.static(part == depth_parts[-1]):
                                         team.sum(s.values, thread)
+                                    w = asm.scored(s, K, at, Q, part == depth_parts[-1], part[0])
+                                    if ti.static(part == depth_parts[-1]):
                                         if replaces == 0:
                                             if ti.static(not changed):
-                                                asm.modify(s, start + c * KC, softcap, bias, mask, meta, x)
+                                                asm.modify(w, start + c * KC, softcap, bias, mask, meta, x)
                                                 if partial:
-                                                    asm.keep(s, start + c * KC, x)
+                                                    asm.keep(w, start + c * KC, x)
                                         if ti.static(spec.mixed):
                                             if replaces > 0:
-                                                asm.as_means(s, start + c * KC, centres, visits, visit, replaces)
+                                                asm.as_means(w, start + c * KC, centres, visits, visit, replaces)
                                         if ti.static(not modded):
-                                            asm.raise_maxima(top, s)
+                                            asm.raise_maxima(top, w)
                                         if ti.static(masked and not changed):
                                             if unsure == 0:
-                                                asm.raise_maxima(top, s)
-                                    S.put_block(c, KC * U, s)
+                                                asm.raise_maxima(top, w)
+                                    S.put_block(c, KC * U, w)
                             if ti.static(modded):
                                 # A caller's functions take a key at a time: a block of keys compiles as much longer.
                                 if every == 1 or unsure == 1:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from aat.attention import dot, request
+from aat.attention import dot, request, scored
 from aat.attention.allowance import Allowance, Tiles
 from aat.attention.positions import sees_nothing
 from aat.attention.split import part_of
@@ -103,15 +103,18 @@ class _Job:
         problem, session = self.problem, self.session
         if self.config is not None:
             return self.config
-        return TileConfig.adaptive(session.lane_width, problem.D, problem.Dv, self.strategy.tile_size(session.backend),
-                                   session.limits.shared_bytes, problem.Lq, session.limits.pairs)
+        size, form = self.strategy.tile_size(session.backend), problem.form
+        config = TileConfig.adaptive(session.lane_width, problem.D, problem.Dv, size, session.limits.shared_bytes,
+                                     problem.Lq, session.limits.pairs and form is None)
+        return scored.fitted(config, form, problem.Dv)
 
     def _plan(self, config):
         """The strategy's TilePlan, and the means of the tiles if it replaces some. None: every visible tile is visited,
         and the gate decides."""
         problem = self.problem
-        if problem.softcap is not None or problem.mods is not None or not self.strategy.plans:
-            return None, None       # what summaries say of scores, they say before a softcap or a score_mod
+        changed = problem.softcap is not None or problem.mods is not None or problem.form is not None
+        if changed or not self.strategy.plans:
+            return None, None       # what summaries say of scores, they say of q.k before a softcap or a score_mod
         asked = request.of(replace(problem, tolerance=self.tolerance), self.strategy, config, self.session)
         plan, moments = self.strategy.plan(asked), asked.summary.moments
         if not plan.replaced_counts.any():

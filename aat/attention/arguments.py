@@ -14,6 +14,7 @@ from aat.arrays import overlaps, overlaps_itself, short_strides, take, take_floa
 from aat.attention import positions
 from aat.attention.base import Problem
 from aat.attention.positions import told
+from aat.attention.scores.base import Score
 from aat.errors import type_error, value_error
 
 # (smallest normal, largest) of the dtype of the computation: float32, and float64 for f64
@@ -63,9 +64,12 @@ def check(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), sc
     left, right = positions.int32_bounds(left, right, offset, full)
     problem = Problem(
         q=cq, k=ck, v=cv, dtype=dtype, mask=_mask(mask, full), bias=_bias(bias, full), left=left, right=right,
-        scale=_scale(scale, cq.shape[3], dtype), softcap=_softcap(softcap, dtype),
+        scale=_scale(scale, cq.shape[3], dtype, score), softcap=_softcap(softcap, dtype),
         sinks=_sinks(sinks, full[1], dtype), kv_lens=lens, q_offset=offset, return_lse=bool(return_lse),
-        tolerance=tolerance, mods=_mods(score_mod, mask_mod, full, offset))
+        tolerance=tolerance, score=None if isinstance(score, str) else score,
+        mods=_mods(score_mod, mask_mod, full, offset))
+    if problem.score is not None:
+        _check_score(problem, kind, out)
     if out is not None:
         optional = [_host(x) for x in (mask, bias, sinks, kv_lens, q_offset)]
         target = _out(out, inputs["q"], problem, layout, squeeze, [cq, ck, cv, *optional])
@@ -75,8 +79,9 @@ def check(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), sc
 
 
 def _check_choices(score, tolerance, layout, backend):
-    if not isinstance(score, str) or score != "dot":
-        raise value_error("score", '"dot"', told(score), "other scores are not part of this release")
+    if not (isinstance(score, Score) or (isinstance(score, str) and score == "dot")):
+        raise value_error("score", '"dot" or a score object', told(score),
+                          "aat.attention.Geometric and aat.attention.Fidelity make some")
     tolerance = _number("tolerance", tolerance, "0 asks for the exact result")
     if not 0.0 <= tolerance < math.inf:
         raise value_error("tolerance", "a finite number >= 0", told(tolerance), "0 asks for the exact result")
@@ -185,7 +190,12 @@ def _sinks(sinks, heads, dtype):
         return widen(taken.view).astype(np.float64 if dtype == "f64" else np.float32)
 
 
-def _scale(scale, d, dtype):
+def _scale(scale, d, dtype, score):
+    if isinstance(score, Score):
+        if scale is not None:
+            raise value_error("scale", "None with a score object", told(scale),
+                              "what multiplies its scores is a parameter of its own, as beta of Geometric")
+        return 1.0
     if scale is None:
         return 1.0 / math.sqrt(d)
     remedy = "None stands for 1/sqrt(D)"
@@ -194,6 +204,16 @@ def _scale(scale, d, dtype):
         raise value_error("scale", "a number that is finite in the dtype of the computation", told(scale),
                           remedy)
     return value
+
+
+def _check_score(problem, kind, out):
+    """What does not go together with a score object."""
+    if problem.mods is not None:
+        raise value_error("score_mod, mask_mod", "None with a score object", "a function",
+                          "what a function changes, `apply` of an own score can do; pass mask= for a mask_mod")
+    if kind == "device" and out is not None:
+        raise value_error("out", "None for arrays on a device with a score object", "a DeviceArray",
+                          "rows are prepared on the host: take the result")
 
 
 def _mods(score_mod, mask_mod, full, offset):

@@ -39,6 +39,10 @@ class Problem:
         The error that may be made, over max |v| of a head; 0 asks for the exact result.
     mods : aat.mods.call.Mods or None
         Functions that change the scaled score, and that say who may attend to whom.
+    score : aat.attention.scores.base.Score or None
+        What makes a score of a query and a key; None: scale q.k. `scale` is then 1.
+    form : aat.kernels.parts.scores.Form or None
+        Set where rows of q and k are prepared for a kernel (aat/attention/scored.py): columns and numbers, score None.
     """
 
     q: Any
@@ -58,6 +62,8 @@ class Problem:
     out: Any = None
     tolerance: float = 0.0
     mods: Any = None
+    score: Any = None
+    form: Any = None
 
     @property
     def B(self):
@@ -95,6 +101,13 @@ class Problem:
         return self.v.shape[3]
 
     @property
+    def depth(self):
+        """Multiply-adds of a score."""
+        if self.form is not None:
+            return self.form.columns * self.form.products
+        return self.D if self.score is None else self.score.columns(self.D) * self.score.products
+
+    @property
     def group(self):
         """Query heads that share a key-value head."""
         return self.Hq // self.Hk if self.Hk else 0
@@ -112,7 +125,7 @@ class Problem:
     @property
     def multiply_adds_dense(self):
         """Multiply-adds of q k^T and p v without any mask, bound or length."""
-        return self.rows * self.Lk * (self.D + self.Dv)
+        return self.rows * self.Lk * (self.depth + self.Dv)
 
 
 @dataclass(slots=True)

@@ -3,8 +3,8 @@
 The object that callers hold. It stands above `aat.functional`, by which it attends.
 """
 
-import time
 from dataclasses import replace
+from time import perf_counter
 
 import numpy as np
 
@@ -203,8 +203,8 @@ class KVCache:
             return self.paged().gather()
 
     def attention(self, q, *, causal="lower_right", scale=None, softcap=None, sinks=None, bias=None,
-                  mask=None, window=None, q_offset=None, backend="auto", return_lse=False, return_info=False,
-                  out=None):
+                  mask=None, window=None, q_offset=None, score="dot", backend="auto", return_lse=False,
+                  return_info=False, out=None):
         """Attention of q over what the cache holds, as `aat.attention` means it.
 
         Parameters
@@ -218,8 +218,8 @@ class KVCache:
         mask, bias : arrays that broadcast to (B, Hq, Lq, max(lens)), optional: all keys, dropped ones included
         window : (left, right), optional
             As in `aat.attention`; by default the cache's own, (window - 1, None), which left may not exceed.
-        scale, softcap, sinks, backend, return_lse, return_info, out
-            As in `aat.attention`.
+        scale, softcap, sinks, score, backend, return_lse, return_info, out
+            As in `aat.attention`; with a score object the kept rows are gathered and prepared at each call.
 
         Returns
         -------
@@ -235,15 +235,15 @@ class KVCache:
             offset = checks.offset(self, rows, causal, q_offset)
             window = checks.window(self, window)
             checks.seen(self, rows, offset, window[0])
-            kind = steps.kind(self, q, out, (mask, bias, sinks, return_info), window,
+            kind = steps.kind(self, q, out, (mask, bias, sinks, return_info), window, score,
                               (causal, scale, softcap, return_lse, backend))
             if (known := steps.again(kind, q, out, self._kept, offset - self._starts)) is not steps.UNKNOWN:
                 return known
             if self.window is not None:
                 mask, bias = checks.by_kept(self, "mask", mask), checks.by_kept(self, "bias", bias)
             call = self._call(q, causal=causal, scale=scale, softcap=softcap, sinks=sinks, bias=bias,
-                              mask=mask, window=window, q_offset=offset - self._starts, backend=backend,
-                              return_lse=return_lse, return_info=return_info, out=out)
+                              mask=mask, window=window, q_offset=offset - self._starts, score=score,
+                              backend=backend, return_lse=return_lse, return_info=return_info, out=out)
             return answer(call, *_attend(call, self.paged(), kind))
 
     def error_bound(self, q, scale=None, sinks=None):
@@ -378,9 +378,10 @@ def _attend(call, pages, kind=None):
     where they are, and are kept as `kind`; others get them gathered, in float32 and as large as what is kept.
     """
     given = call.problem
-    backend, reason = where(call)
-    if backend == "cpu" and given.rows and given.Lk and given.Lq <= decode.QUERIES and given.dtype != "f64":
-        return _in_place(call, pages, backend, reason, kind)
+    way = where(call)
+    few = given.Lq <= decode.QUERIES and given.dtype != "f64" and given.score is None
+    if way[0] == "cpu" and given.rows and given.Lk and few:
+        return _in_place(call, pages, way, kind)
     narrow = given.dtype != "f32"
     k, v = pages.gather()
     problem = replace(given, q=widen(given.q), k=k, v=v, dtype="f32", out=None if narrow else given.out)
@@ -391,10 +392,9 @@ def _attend(call, pages, kind=None):
     return result, info
 
 
-def _in_place(call, pages, backend, reason, kind):
-    start = time.perf_counter()
-    with select.use(backend) as session:
+def _in_place(call, pages, way, kind):
+    start = perf_counter()
+    with select.use(way[0]) as session:
         result = decode.run(call.problem, session, None, pages)
         steps.keep(kind, call, session, pages)
-    seconds = time.perf_counter() - start
-    return result, account(call.problem, result, backend, reason, session.device.name, 1, seconds)
+    return result, account(call.problem, result, way[0], way[1], session.device.name, 1, perf_counter() - start)

@@ -23,11 +23,9 @@ INDEXED = ("q", "k", "v", "out", "lse", "scratch", "parts_a", "parts_m", "parts_
 
 
 def suits(problem, session, config):
-    """Whether attention_decode takes a problem: `config` decides if there is one, else the shape.
-
-    It has no place for a score_mod or mask_mod.
-    """
-    if problem.mods is not None:
+    """Whether attention_decode takes a problem: `config` decides if there is one, else the shape. It has no scores but
+    scale q.k, and no place for a score_mod or mask_mod."""
+    if problem.form is not None or problem.mods is not None:
         return False
     if config is not None:
         return config.columns

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from aat.arrays import STORAGE, flat, in_place
-from aat.attention import tasks
+from aat.attention import scored, tasks
 from aat.attention.allowance import describe as describe_allowance
 from aat.attention.allowance import left_out, shares, traced
 from aat.attention.base import Result
@@ -33,10 +33,11 @@ def choose(problem, session, config=None, tune=True):
 
     Raises BackendError, with every reason, if the device cannot hold it. The policy "auto" may tune if `tune`.
     """
-    width, shared = session.lane_width, session.limits.shared_bytes
-    chosen = config or policy.tuned(bucket(problem), session, problem if tune else None)[0]
-    chosen = chosen or TileConfig.default(width, problem.D, problem.Dv, shared, problem.Lq, problem.group,
-                                           session.limits.pairs)
+    chosen = config or (problem.form and scored.tiles(problem, session))
+    if chosen is None:
+        chosen = policy.tuned(bucket(problem), session, problem if tune else None)[0]
+        chosen = chosen or TileConfig.default(session.lane_width, problem.D, problem.Dv, session.limits.shared_bytes,
+                                              problem.Lq, problem.group, session.limits.pairs)
     chosen = chosen if config else tasks.in_parts(chosen, problem)
     reasons = chosen.problems(backend=session.backend, d=problem.D, dv=problem.Dv, **session.limits.of_tiles())
     if reasons:
@@ -53,12 +54,12 @@ def specify(problem, careful=False, grouped=False, allowance=None):
         return "" if x is None else "rows" if several else "keys"
 
     bias_type = "f32" if problem.bias is None else _stored(problem.bias)
-    return Spec(d=problem.D, dv=problem.Dv, mask=kind(problem.mask), bias=kind(problem.bias), bias_type=bias_type,
-                softcap=problem.softcap is not None, sinks=problem.sinks is not None, lse=problem.return_lse,
-                careful=careful, grouped=grouped, gate=allowance is not None,
+    return Spec(d=problem.k.shape[3], dv=problem.Dv, mask=kind(problem.mask), bias=kind(problem.bias),
+                bias_type=bias_type, softcap=problem.softcap is not None, sinks=problem.sinks is not None,
+                lse=problem.return_lse, careful=careful, grouped=grouped, gate=allowance is not None,
                 listed=getattr(allowance, "tiles", None) is not None,
                 mixed=getattr(allowance, "means", None) is not None, traced=getattr(allowance, "trace", False),
-                mods=problem.mods and problem.mods.key)
+                mods=problem.mods and problem.mods.key, score=problem.form)
 
 
 def plan(problem, session, config=None):
@@ -77,7 +78,13 @@ def plan(problem, session, config=None):
             "threads": session.threads if session.backend == "cpu" else chosen.threads,
             "lanes": f"{chosen.lane_width}, {'LLVM intrinsics' if session.intrinsics else 'plain Taichi'}",
             "groups of keys": f"{counts['visited']} visited of {counts['total']}, {counts['full']} without a mask",
-            "why": "given by the caller" if config else policy.tuned(bucket(problem), session)[1]}
+            "why": _why(problem, session, config)}
+
+
+def _why(problem, session, config):
+    if config:
+        return "given by the caller"
+    return policy.tuned(bucket(problem), session)[1] if problem.form is None else "the default for such scores"
 
 
 def repeatable(problem, session, config=None, plain=True):
@@ -86,20 +93,18 @@ def repeatable(problem, session, config=None, plain=True):
     None for calls whose arrays are copied, or whose kernel does not go by addresses alone. A call that is not `plain`
     brings more than q, k, v and out, or wants an Info.
     """
-    arrays = (problem.q, problem.k, problem.v)
     if not (session.backend == "cpu" and session.intrinsics and free_launch()):
         return None
     from aat.attention import decode
 
-    if not all(in_place(x, True) for x in arrays):
+    if not all(in_place(x, True) for x in (problem.q, problem.k, problem.v)):
         return None
     if decode.suits(problem, session, config):
         return decode.repeatable(problem, session, config) if plain else None
     if not all(x is None or in_place(x, False) for x in (problem.mask, problem.bias)):
         return None
     chosen = choose(problem, session, config, tune=False)
-    narrow = chosen.rows_per_program(problem.dtype) // chosen.lane_vectors > min(problem.D, problem.Dv)
-    if narrow:
+    if chosen.rows_per_program(problem.dtype) // chosen.lane_vectors > min(problem.D, problem.Dv):
         return None
     launch = _Launch(problem, session, chosen)
     launch.prepare(False, session.standing)
@@ -372,7 +377,7 @@ class _Launch:
         else:
             counts = count(problem, config)
         pairs = config.keys_per_group * self.rows
-        counts["multiply_adds"] = counts["visited"] * pairs * (problem.D + problem.Dv)
+        counts["multiply_adds"] = counts["visited"] * pairs * (problem.depth + problem.Dv)
         return counts
 
 

@@ -19,7 +19,7 @@ def run(problem):
         widen(problem.q), widen(problem.k), widen(problem.v), mask=problem.mask,
         bias=None if problem.bias is None else widen(problem.bias), left=problem.left, right=problem.right,
         scale=problem.scale, softcap=problem.softcap, sinks=problem.sinks, kv_lens=problem.kv_lens,
-        q_offset=problem.q_offset, score_mod=score_mod, mask_mod=mask_mod)
+        q_offset=problem.q_offset, score_mod=score_mod, mask_mod=mask_mod, score=problem.score)
     target = np.empty(out.shape, STORAGE[problem.dtype]) if problem.out is None else problem.out
     round_into(target, out)
     lse = round_into(np.empty(lse.shape, STORAGE[problem.lse_dtype]), lse)

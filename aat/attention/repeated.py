@@ -34,6 +34,8 @@ def kind(q, k, v, out, further, options, mods=None):
     """
     if not (type(q) is type(k) is type(v) is np.ndarray) or _off or mods is not None:
         return None
+    if type(options[4]) is not str:  # a score object: rows are prepared anew at each call
+        return None
     if not (q.flags.aligned and k.flags.aligned and v.flags.aligned):
         return None
     shape = None

@@ -23,13 +23,13 @@ from aat.tiling import policy
 from aat.tiling.base import TileConfig
 
 
-def kind(cache, q, out, further, window, options):
+def kind(cache, q, out, further, window, score, options):
     """The kind of a call as a dict key, or None if nothing of such calls is kept.
 
-    further: arrays and switches that must be None or False. window: (left, right) of the call. options: values of
-    the other arguments, `backend` last.
+    further: arrays and switches that must be None or False. window: (left, right) of the call. score: a
+    name; a score object is not kept. options: the values of the other arguments.
     """
-    if any(x is not None and x is not False for x in further) or not repeated.on():
+    if any(x is not None and x is not False for x in further) or type(score) is not str or not repeated.on():
         return None
     if type(q) is not np.ndarray or not q.flags.aligned:
         return None
@@ -38,7 +38,7 @@ def kind(cache, q, out, further, window, options):
     if any(bound is not None and bound >= LIMIT for bound in window):
         return None  # whether that is legal depends on the positions
     shape = None if out is None else (out.shape, out.dtype)
-    key = (weakref.ref(cache), q.shape, q.strides, q.dtype, shape, window, options, tuple(map(type, options)))
+    key = (weakref.ref(cache), q.shape, q.strides, q.dtype, shape, window, score, options, tuple(map(type, options)))
     try:
         hash(key)
     except TypeError:

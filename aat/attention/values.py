@@ -29,6 +29,8 @@ class Values:
         keys, largest = np.repeat(keys, group, 1), np.repeat(largest, group, 1)
         with np.errstate(all="ignore"):
             top = queries * keys * max(abs(problem.scale), 1e-30)
+            if problem.form is not None:    # products of two numbers of a query and one of a key, and sums of them
+                top = ((1 + queries) * (1 + keys)) ** 2
             tame = (top < SAFE) & np.isfinite(largest) & np.isfinite(queries) & np.isfinite(keys)
         return cls(largest, tame & _finite(problem.bias) & _finite(problem.sinks))
 

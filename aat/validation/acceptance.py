@@ -50,6 +50,7 @@ FEATURES: dict[str, Callable] = {
     "mask_mod": lambda c, o: "mask_mod" in o,
     "scale": lambda c, o: "scale" in o,
     "softcap": lambda c, o: "softcap" in o,
+    "scores by distance or overlap": lambda c, o: "score" in o,
     "sinks": lambda c, o: "sinks" in o,
     "kv_lens": lambda c, o: "kv_lens" in o,
     "q_offset": lambda c, o: "q_offset" in o,

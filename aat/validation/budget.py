@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aat.kernels.reference.attention_forward import attention_forward, attention_rounding
+from aat.validation.score_rounding import judged, narrowed
 
 RHO_CAP = 1.0
 RHO_FEW, RHO_MANY = 1 / 4, 1 / 16
@@ -67,13 +68,13 @@ def expected(problem, dtype):
     dtype = np.dtype(dtype)
     unit = UNIT64 if dtype == np.float64 else UNIT32
     out, lse = attention_forward(**problem)
-    steps = attention_rounding(**problem, unit=unit)
+    steps = attention_rounding(**judged(problem), unit=unit)
     if dtype == np.float64:
         narrow = _rounded(problem)
-        exact, steps32 = attention_forward(**narrow), attention_rounding(**narrow, unit=UNIT32)
+        exact, steps32 = attention_forward(**narrow), attention_rounding(**judged(narrow), unit=UNIT32)
     else:
         narrow, exact, steps32 = problem, (out, lse), steps
-    low = attention_forward(**narrow, compute=np.float32)
+    low = attention_forward(**narrowed(narrow), compute=np.float32)
     accumulator = np.float64 if dtype == np.float64 else np.float32
     rhos, budgets = [], []
     for value, low32, value32, reach, reach32, stored in zip(

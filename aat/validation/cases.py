@@ -26,7 +26,8 @@ __all__ = ["CASES", "KERNEL_CASES", "Case", "KernelCase", "any_by_name", "by_nam
 
 @dataclass(frozen=True)
 class Case:
-    """One problem. options: contract arguments, and mask/bias as axes ("b1qk": 1 = size 1), strides, ndim, density."""
+    """One problem. options: contract arguments, and mask/bias as axes ("b1qk": 1 = size 1), strides, ndim, density; a
+    score as the name of its class and pairs of parameters."""
 
     name: str
     Lq: int
@@ -177,6 +178,37 @@ def _mods():
     yield _case(f, "mod-documents-64", 260, 500, B=2, Hq=4, Hk=2, D=64, mask_mod="documents", q_offset=120)
     yield _case(f, "mod-cross-50x5000", 50, 5000, Hq=1, Hk=1, D=64, score_mod="alibi", mask_mod="dilated",
                 causal="lower_right")
+def _scores():
+    """Scores that are functions of two rows, each with other options; a score is a class and its parameters."""
+    def case(name, score, Lq=21, Lk=35, tags="small", **rest):
+        sizes = dict(B=2, Hq=4, Hk=2, D=8) | rest
+        return _case(tags, f"score-{name}", Lq, Lk, score=score, **sizes)
+
+    beta = ("beta", (0.1, 0.2, 0.4, 0.8))
+    yield case("euclidean", ("Euclidean", beta), causal="lower_right")
+    yield case("euclidean-distance", ("Euclidean", beta, ("form", "distance")), bias="hqk", mask="b11k")
+    yield case("euclidean-difference", ("Euclidean", beta, ("product", "difference")), kv_lens=(35, 9))
+    yield case("hyperbolic", ("Hyperbolic", beta, ("curvature", (-1.0, -0.2))), sinks=True, Lq=33)
+    yield case("hyperbolic-everything", ("Hyperbolic", beta, ("form", "distance")), Lq=23, Lk=61, mask="b1qk",
+               bias="hqk", causal="lower_right", window=(20, None), softcap=4.0, sinks=True, kv_lens=(61, 30))
+    yield case("hyperbolic-difference", ("Hyperbolic", beta, ("product", "difference"), ("chart", "exp")),
+               fill="far_rows", mask="qk")
+    yield case("hyperbolic-inner", ("Hyperbolic", beta, ("form", "inner")), window=(9, 3), dtype="f16")
+    yield case("spherical", ("Spherical", beta, ("curvature", (0.1, 0.3))), softcap=2.0)
+    yield case("spherical-difference", ("Spherical", beta, ("product", "difference")), dtype="bf16", Lq=1)
+    yield case("fidelity", ("Fidelity", ("beta", (2.0, 4.0, 8.0, 1.0))), causal="lower_right", sinks=True)
+    yield case("fidelity-log", ("Fidelity", beta, ("form", "log"), ("floor", 0.01)), bias="k", layout="bshd")
+    yield case("fidelity-angle", ("Fidelity", beta, ("form", "angle"), ("real", True)), kv_lens=(35, 0))
+    yield case("dot", ("Dot", ("scale", (0.3, -0.1, 0.2, 0.0))), mask="bhqk", bias="qk")
+    yield case("f64", ("Hyperbolic", beta), dtype="f64", D=8)
+    yield case("fidelity-f64", ("Fidelity", beta, ("form", "angle")), dtype="f64")
+    poison = dict(tags="small adversarial")
+    yield case("poison-masked", ("Fidelity", beta), fill="hidden_poison", mask="bhqk", **poison)
+    yield case("poison-past-lens", ("Hyperbolic", beta), fill="past_poison", kv_lens=(35, 9), **poison)
+    yield case("poison-causal", ("Euclidean", beta), Lq=37, Lk=37, fill="outside_poison", causal=True, **poison)
+    yield case("equal-rows", ("Euclidean", beta, ("form", "distance")), fill="keys_are_queries", **poison)
+    for name in ("Euclidean", "Hyperbolic", "Fidelity"):
+        yield case(f"{name.lower()}-64", (name, beta), 130, 261, "full", D=64, fill="small_rows", causal="lower_right")
 
 
 def _full():
@@ -315,7 +347,7 @@ def _table(cases):
     return table
 
 
-CASES: dict[str, Case] = _table((*_small(), *_mods(), *_full(), *_adaptive(), *timed.bench(_case),
+CASES: dict[str, Case] = _table((*_small(), *_mods(), *_scores(), *_full(), *_adaptive(), *timed.bench(_case),
                                 *timed.grid(_case), *timed.device(_case)))
 KERNEL_CASES: dict[str, KernelCase] = _table(_kernels())
 

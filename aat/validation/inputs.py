@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from aat.attention import scores
 from aat.validation import captured, mods
 from aat.validation.generators import GENERATORS
 
@@ -40,6 +41,8 @@ def make(case):
     for name in ("score_mod", "mask_mod"):
         if name in options:
             call[name] = mods.make(options[name], case)[0]
+    if "score" in options:
+        call["score"] = _score(*options["score"])
     FILLS[case.fill](rng, q, k, v, call)
     q, k, v = (x.astype(dtype) for x in (q, k, v))
     for name in ("bias", "sinks"):
@@ -56,6 +59,12 @@ def make(case):
         if name in call:
             call[name] = arrange(call[name])
     return call
+
+
+def _score(name, *parameters):
+    """A score object by the name of its class; tuples are one number a head."""
+    made = {key: np.array(value) if isinstance(value, tuple) else value for key, value in parameters}
+    return getattr(scores, name)(**made)
 
 
 def _shape(axes, sizes):
@@ -118,6 +127,26 @@ def _large(rng, q, k, v, call):
 def _equal(rng, q, k, v, call):
     """All keys equal: equal scores, the mean of the values."""
     k[...] = k[:, :, :1]
+
+
+def _keys_are_queries(rng, q, k, v, call):
+    """Distances of 0, where a root has no derivative, and next to 0."""
+    n, group = min(q.shape[2], k.shape[2]), q.shape[1] // k.shape[1]
+    k[:, :, :n] = q[:, ::group, :n]
+    k[:, :, 1:n:2] *= 1 + 1e-4
+
+
+def _far_rows(rng, q, k, v, call):
+    """Rows of lengths up to 20, in the direction of their neighbours."""
+    for x in (q, k):
+        x += 3 * np.cumsum(x, 2) / np.sqrt(np.arange(1, x.shape[2] + 1))[:, None]
+        x *= rng.uniform(0, 20, (*x.shape[:3], 1)) / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def _small_rows(rng, q, k, v, call):
+    """Rows of length 1 or so: distances that leave a softmax something to mix."""
+    q /= np.sqrt(q.shape[3])
+    k /= np.sqrt(k.shape[3])
 
 
 def _zero_queries(rng, q, k, v, call):
@@ -233,6 +262,7 @@ FILLS: dict[str, Callable] = {
     "shifted_by_keys": _shifted_by_keys, "hidden_poison": _hidden_poison, "past_poison": _past_poison,
     "outside_poison": _outside_poison, "value_poison": _value_poison, "score_plus_inf": _score_plus_inf,
     "score_minus_inf": _score_minus_inf, "bias_minus_inf": _bias_minus_inf, "bias_lowest": _bias_lowest,
-    "bias_lowest_f16": _bias_lowest_f16, "dead_rows": _dead_rows, "wide_values": _wide_values, **GENERATORS,
+    "bias_lowest_f16": _bias_lowest_f16, "dead_rows": _dead_rows, "wide_values": _wide_values,
+    "keys_are_queries": _keys_are_queries, "far_rows": _far_rows, "small_rows": _small_rows, **GENERATORS,
     **captured.FILLS,
 }

@@ -49,7 +49,8 @@ class Peer:
         for package in self.packages:
             if importlib.util.find_spec(package) is None:
                 return f"{package} is not installed; {REMEDY}"
-        return self.unable(Call(arguments))
+        call = Call(arguments)
+        return "it has no scores but scale q.k" if "score" in call.canonical else self.unable(call)
 
 
 class Call:

@@ -11,7 +11,7 @@ from aat.mods.capture import Mod
 
 
 def canonical(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), scale=None, softcap=None, sinks=None,
-              kv_lens=None, q_offset=None, score_mod=None, mask_mod=None, layout="bhsd"):
+              kv_lens=None, q_offset=None, score_mod=None, mask_mod=None, layout="bhsd", score="dot"):
     """Return the reference's keyword arguments for a call with these arguments."""
     q, k, v = (_heads_first(x, layout) for x in (q, k, v))
     B, _, Lq, D = q.shape
@@ -26,10 +26,11 @@ def canonical(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
         offset = np.full(B, Lk - Lq) if lens is None else lens - Lq
     else:
         offset = np.zeros(B, np.int64)
+    further = {} if isinstance(score, str) else {"score": score}
     return dict(q=q, k=k, v=v, mask=_four(mask), bias=_four(bias), left=left, right=right,
                 scale=1 / math.sqrt(D) if scale is None else scale, softcap=softcap, sinks=sinks, kv_lens=lens,
                 q_offset=offset, score_mod=score_mod and Mod(score_mod, "score_mod"),
-                mask_mod=mask_mod and Mod(mask_mod, "mask_mod"))
+                mask_mod=mask_mod and Mod(mask_mod, "mask_mod"), **further)
 
 
 def canonical_output(out, lse, ndim, layout):

@@ -1,8 +1,9 @@
 """Lanes on a CPU: a lane variable is one SIMD vector."""
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import taichi as ti
+from aat.kernels.lanes import functions
 from aat.kernels.lanes.addressed import AddressedMemory, AddressedRows, wide
 from aat.kernels.lanes.base import (
     NEGATIVE_INFINITY,
@@ -56,6 +57,8 @@ class CpuLanes:
         self.exp2 = self._unary("exp2", lambda x: ti.exp(x * self._constant(0.6931471805599453)))
         self.log2 = self._unary("log2", lambda x: ti.log(x) * self._constant(1.4426950408889634))
         self.sqrt, self.tanh = self._unary("sqrt", ti.sqrt), self._unary("tanh", ti.tanh)
+        for f in (functions.log1p, functions.sinh, functions.arcsin, functions.arccosh1p):
+            setattr(self, f.__name__, self._unary(f.__name__, partial(f, self.scalar_name)))
 
     def _constant(self, value):
         """A number in the lanes' precision: Taichi takes a Python float for an f32."""
@@ -100,6 +103,23 @@ class CpuLanes:
             self._call("fma_s", scalar, lanes, total)
         else:
             total._augassign(lanes * scalar, "Add")
+
+    @inline
+    def fma_lanes(self, a, b, total):
+        """total += a * b, lane by lane, rounded once (twice without the intrinsics)."""
+        if self.bitcode:
+            self._call("fma_v", local(a), local(b), total)
+        else:
+            total._augassign(a * b, "Add")
+
+    @inline
+    def add_square(self, scalar, lanes, total):
+        """total += (lanes - scalar)^2, the sum rounded once (twice without the intrinsics)."""
+        if self.bitcode:
+            self._call("square_s", scalar, lanes, total)
+        else:
+            apart = local(lanes - scalar)
+            total._augassign(apart * apart, "Add")
 
     @inline
     def exp_sub(self, x, m):
@@ -334,7 +354,6 @@ class CpuLanes:
         else:
             assign(element(meta, at), 1)
 
-    # -- tiles of keys ------------------------------------------------------------------------------------------
     @inline
     def rows_in_place(self, array, address, offset, stride, columns, last):
         """Rows of an array of the lanes' dtype."""

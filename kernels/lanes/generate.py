@@ -24,7 +24,7 @@ from fractions import Fraction
 from math import comb, factorial
 from pathlib import Path
 
-from aat.kernels.lanes import generate_memory, transfers
+from aat.kernels.lanes import generate_functions, generate_memory, transfers
 
 FOLDER = Path(__file__).parent / "intrinsics"
 BITS = (512, 256, 128)                       # vector registers: AVX-512, AVX2, SSE/NEON
@@ -281,6 +281,7 @@ def table(scalar, width):
             e.compare("oeq", e.load(x), e.splat(s)), e.load(a), e.load(b))),
         "where_less": ("vvvv", "v", lambda e, x, y, a, b: e.select(
             e.compare("olt", e.load(x), e.load(y)), e.load(a), e.load(b))),
+        **generate_functions.table(unary),
         **transfers.table(scalar, width),
         **_memory_table(scalar, width),
     }

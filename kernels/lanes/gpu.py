@@ -1,5 +1,6 @@
 """Lanes on a GPU (vulkan, cuda): a lane variable is one thread's scalar; keys are staged in shared memory."""
 import taichi as ti
+from aat.kernels.lanes import functions
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Rows, Scratch, assign, element, inline, local
 from aat.kernels.lanes.generate import TANH_F32
 from aat.kernels.lanes.shared import SharedTile, Team, column_of, stager
@@ -32,6 +33,16 @@ class GpuLanes:
     def fma(self, scalar, lanes, total):
         """total += scalar * lanes; drivers contract it to one instruction."""
         total._augassign(scalar * lanes, "Add")
+
+    @inline
+    def fma_lanes(self, a, b, total):
+        total._augassign(a * b, "Add")
+
+    @inline
+    def add_square(self, scalar, lanes, total):
+        """total += (lanes - scalar)^2."""
+        apart = local(lanes - scalar)
+        total._augassign(apart * apart, "Add")
 
     @inline
     def exp_sub(self, x, m):
@@ -81,6 +92,22 @@ class GpuLanes:
         return local(ti.select(ti.abs(x) < 0.625, small * z * x + x, ti.select(x == x, far, x + x)))
 
     @inline
+    def log1p(self, x):
+        return functions.log1p("f32", x)
+
+    @inline
+    def arccosh1p(self, x):
+        return functions.arccosh1p("f32", x)
+
+    @inline
+    def sinh(self, x):
+        return functions.sinh("f32", x)
+
+    @inline
+    def arcsin(self, x):
+        return functions.arcsin("f32", x)
+
+    @inline
     def maximum(self, a, b):
         return ti.max(a, b)
 
@@ -91,6 +118,11 @@ class GpuLanes:
     @inline
     def where_equal(self, x, value, then, otherwise):
         return local(ti.select(x == value, then, otherwise))
+
+    @inline
+    def where_less(self, x, y, then, otherwise):
+        """then where x < y, else otherwise, also where one is NaN."""
+        return local(ti.select(x < y, then, otherwise))
 
     @inline
     def nonfinite(self, x):

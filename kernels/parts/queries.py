@@ -4,10 +4,12 @@ A program owns `rows_per_program` queries of one head and walks over the groups 
 """
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import taichi as ti
 from aat.kernels.lanes.base import NEGATIVE_INFINITY, Block, Registers, Traced, assign, element, inline, local
-from aat.kernels.parts.teams import Teams, balanced
+from aat.kernels.parts.scores import Products, query_columns
+from aat.kernels.parts.teams import balanced
 
 FAR = 2**30            # a window side that is open; positions stay below it, so sums fit in an int32
 
@@ -56,7 +58,6 @@ class Meta(IntEnum):
 
 
 PROGRAM = 16           # a cache line
-QUERY_BYTES = 32 << 10 # of queries that are used at once: two thirds of a common first-level cache
 
 
 class Counts(IntEnum):
@@ -80,6 +81,7 @@ class Spec:
     gate: groups that weigh little enough are left out once their scores are known (parts/gate.py).
     listed: a list says which tiles a query tile visits, and in which order; mixed: it goes on with tiles to replace.
     traced: what became of each group is told behind the lists (parts/gate.py). mods: graphs of score_mod and mask_mod.
+    score: the Form of scores that are no plain products (parts/scores.py); d then counts a key's numbers too.
     """
 
     d: int
@@ -98,6 +100,7 @@ class Spec:
     mixed: bool = False
     traced: bool = False
     mods: tuple | None = None
+    score: Any = None
 
 
 def scratch_lanes(config, spec):
@@ -105,7 +108,7 @@ def scratch_lanes(config, spec):
     if config.registers:
         return 0
     # A multiple of 128 shows LLVM that adding a small index to the base does not carry, so it need not re-extend it.
-    return -(-(config.keys_per_group + spec.d + spec.dv) * config.lane_vectors // 128) * 128
+    return -(-(config.keys_per_group + query_columns(spec) + spec.dv) * config.lane_vectors // 128) * 128
 
 
 def stage_elements(config, spec, dtype):
@@ -171,7 +174,7 @@ class Task(Traced):
         return local(ti.min(ti.max(x, 0), keys))
 
 
-class Assembly(Teams):
+class Assembly(Products):
     """The straight-line pieces of the kernel for a lane type, tile sizes and features; traced where they are called."""
 
     def __init__(self, lanes, config, spec):
@@ -185,14 +188,6 @@ class Assembly(Teams):
         self.column_parts = [(0, full, block)]           # first column, blocks, columns of a block
         if rest:
             self.column_parts.append((columns - rest, 1, rest))
-
-    def depth_parts(self):
-        """The columns of the queries in parts that stay in the first-level cache while the keys of a group go by."""
-        d, parts = self.spec.d // self.config.team, 1
-        if self.L.serial:
-            parts = -(-d * self.U * 4 * self.config.lane_width // QUERY_BYTES)
-        step = -(-d // parts)
-        return [(first, min(step, d - first)) for first in range(0, d, step)]
 
     def moved_parts(self, columns):
         """How rows of q and out move: (first column, blocks, columns of a block), as many columns at once as lanes do.
@@ -251,14 +246,6 @@ class Assembly(Teams):
         return self.L.rows_in_place(array, address, offset, element(meta, place + 2), columns, last)
 
     @inline
-    def load_queries(self, Q, n, part, q, address, rows, scale, thread):
-        """Block n of a part of the queries' columns, scaled."""
-        first, _, columns = part
-        for u in range(self.U):
-            self.L.read_columns(Q, n, columns, self.U, u, first * self.U, q, address, rows[u],
-                                self.column(first + n * columns, thread), scale)
-
-    @inline
     def start(self, sinks, x, meta):
         """Running maxima and sums before the first key."""
         L, U = self.L, self.U
@@ -270,11 +257,6 @@ class Assembly(Teams):
         else:
             m = [L.splat(element(sinks, x.h)) for _ in range(U)]
         return m, [L.where_equal(sink, NEGATIVE_INFINITY, L.splat(0.0), L.splat(1.0)) for sink in m]
-
-    @inline
-    def scores(self, S, c, part):
-        """The sums of a block so far: 0 at the first part of the columns."""
-        return S.block(c, self.KC * self.U) if part[0] else S.filled_block(c, self.KC * self.U, self.L.splat(0.0))
 
     @inline
     def modify(self, s, first, softcap, bias, mask, meta, x):

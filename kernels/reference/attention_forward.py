@@ -18,6 +18,7 @@ import threading
 
 import numpy as np
 from aat.kernels.reference._mods import joined
+from aat.kernels.reference._score_rows import by_rows
 from numba import njit, prange
 
 # Numba's thread pools abort the process in a forked child (OpenMP), or when two threads enter at once (workqueue).
@@ -26,13 +27,15 @@ _POOL = threading.Lock()
 
 
 def attention_forward(q, k, v, *, mask=None, bias=None, left=None, right=None, scale, softcap=None, sinks=None,
-                      kv_lens=None, q_offset=None, score_mod=None, mask_mod=None, compute=np.float64):
+                      kv_lens=None, q_offset=None, score_mod=None, mask_mod=None, compute=np.float64, score=None):
     """Return (out, lse) of exact attention, evaluated in the dtype `compute`.
 
     q (B, Hq, Lq, D), k (B, Hk, Lk, D), v (B, Hk, Lk, Dv): floats of any width, any strides; Hk divides Hq.
     mask (bool, True = may attend) and bias (float): 4-D, axes of size 1 broadcast and are never expanded.
     left, right: keys j with p - left <= j <= p + right, None = unbounded; causal is right=0.
     sinks (Hq,), kv_lens (B,), q_offset (B,) the position of query row 0 (None = 0).
+    score: an object whose defined(q, k) is x, of rows (Hq, rows, D) and keys (Hk, keys, D); scale is of no use then.
+    k without columns: q holds x itself, (B, Hq, Lq, Lk).
     score_mod, mask_mod: None, or what _mods.joined takes: functions of (x, b, h, p, j) and of (b, h, p, j).
     out is (B, Hq, Lq, Dv), lse (B, Hq, Lq), both of dtype `compute`.  Memory beyond the results: the inputs in
     `compute` and one row of scores a thread.  Raises ValueError for shapes that do not fit together.
@@ -41,6 +44,10 @@ def attention_forward(q, k, v, *, mask=None, bias=None, left=None, right=None, s
         call = dict(q=q, k=k, v=v, mask=mask, bias=bias, left=left, right=right, scale=scale, softcap=softcap,
                     sinks=sinks, kv_lens=kv_lens, q_offset=q_offset)
         return joined(attention_forward, call, score_mod, mask_mod, np.dtype(compute))
+    if score is not None:
+        return by_rows(attention_forward, q, k, v, score.defined, (*q.shape[:3], v.shape[3]), mask=mask, bias=bias,
+                       left=left, right=right, softcap=softcap, sinks=sinks, kv_lens=kv_lens, q_offset=q_offset,
+                       compute=compute)
     call = _prepared(q, k, v, mask, bias, left, right, scale, softcap, sinks, kv_lens, q_offset, np.dtype(compute))
     shape = call.arrays[0].shape[:3]
     out = np.zeros(shape + v.shape[3:], compute)
@@ -51,7 +58,8 @@ def attention_forward(q, k, v, *, mask=None, bias=None, left=None, right=None, s
 
 
 def attention_rounding(q, k, v, *, mask=None, bias=None, left=None, right=None, scale, softcap=None, sinks=None,
-                       kv_lens=None, q_offset=None, score_mod=None, mask_mod=None, unit=2.0**-24, further=None):
+                       kv_lens=None, q_offset=None, score_mod=None, mask_mod=None, unit=2.0**-24, further=None,
+                       score=None):
     """Return (out_steps, lse_steps): the reach of rounding in each element of out and lse, in unit roundoffs.
 
     Same arguments and shapes as `attention_forward`, always evaluated in float64.  With unit roundoff u = `unit`,
@@ -69,6 +77,8 @@ def attention_rounding(q, k, v, *, mask=None, bias=None, left=None, right=None, 
 
     Where |b| u >= 1 the sum y + b loses y altogether: then r_j = |y_j| / u, all that can be lost, and not |b|.
     Weights below 2^-126 may be flushed to zero: p_j counts as at least 2^-126 / u in the term of the sums.
+    With a score, an object that has steps(q, k, unit) beside defined(q, k), those stand for (sqrt(D) + 3) a_j; with k
+    without columns they stand behind the scores in q, (B, Hq, Lq, 2 Lk).
     Rows that see nothing have 0 steps (lse: 4 |sink|).  Non-finite rows give NaN.
     further: steps that are added to each e_j, in the shape of a bias; a score_mod makes them from its operations.
     """
@@ -76,6 +86,10 @@ def attention_rounding(q, k, v, *, mask=None, bias=None, left=None, right=None, 
         given = dict(q=q, k=k, v=v, mask=mask, bias=bias, left=left, right=right, scale=scale, softcap=softcap,
                      sinks=sinks, kv_lens=kv_lens, q_offset=q_offset)
         return joined(attention_rounding, given, score_mod, mask_mod, np.dtype(np.float64), unit)
+    if score is not None:
+        return by_rows(attention_rounding, q, k, v, lambda a, b: (score.defined(a, b), score.steps(a, b, unit)),
+                       (*q.shape[:3], v.shape[3]), mask=mask, bias=bias, left=left, right=right, softcap=softcap,
+                       sinks=sinks, kv_lens=kv_lens, q_offset=q_offset, unit=unit)
     call = _prepared(q, k, v, mask, bias, left, right, scale, softcap, sinks, kv_lens, q_offset, np.dtype(np.float64))
     shape = call.arrays[0].shape[:3]
     out = np.zeros(shape + v.shape[3:])
@@ -99,6 +113,7 @@ def _prepared(q, k, v, mask, bias, left, right, scale, softcap, sinks, kv_lens, 
     if q.ndim != 4 or k.ndim != 4 or v.ndim != 4:
         raise ValueError(f"q, k, v: expected 4-D arrays (B, H, L, D), got shapes {q.shape}, {k.shape}, {v.shape}")
     (B, Hq, Lq, D), (Hk, Lk) = q.shape, k.shape[1:3]
+    D = 0 if k.shape[3] == 0 and D in (Lk, 2 * Lk) else D
     if k.shape != (B, Hk, Lk, D) or v.shape[:3] != (B, Hk, Lk) or Hk == 0 or Hq % Hk:
         raise ValueError(f"k, v: expected (B, Hk, Lk, D) and (B, Hk, Lk, Dv) with Hk dividing Hq for q {q.shape}, "
                          f"got {k.shape} and {v.shape}")
@@ -207,9 +222,12 @@ def _dots(q_row, kt, n):
 @_compiled()
 def _scores(q, kt, mask, bias, table, b, h, g, i, lo, hi, scale, softcap, has_mask, has_bias):
     """s[lo:hi] of one row; -inf marks a masked key."""
-    s = _dots(q[b, h, i], kt[b, g, :, lo:hi], hi - lo)
-    for j in range(hi - lo):
-        s[j] = s[j] * scale
+    if kt.shape[2] == 0:
+        s = q[b, h, i, lo:hi].copy()
+    else:
+        s = _dots(q[b, h, i], kt[b, g, :, lo:hi], hi - lo)
+        for j in range(hi - lo):
+            s[j] = s[j] * scale
     if softcap > 0:
         for j in range(hi - lo):
             s[j] = softcap * np.tanh(s[j] / softcap)
@@ -267,20 +285,23 @@ def _forward_row(r, q, kt, v, mask, bias, table, sinks, kv_lens, q_offset, left,
 
 
 @_compiled()
-def _score_steps(s, q_row, k_cols, row_bias, scale, softcap, m, unit):
+def _score_steps(s, q_row, k_cols, lo, keys, row_bias, scale, softcap, m, unit):
     """e_j of `attention_rounding` for the visible keys of one row."""
     n = s.size
-    a = _dots(np.abs(q_row), np.abs(k_cols), n)
-    x = _dots(q_row, k_cols, n)
+    if k_cols.shape[0] == 0:
+        x, steps = q_row[lo:lo + n], q_row[keys + lo:keys + lo + n]
+    else:
+        x = _dots(q_row, k_cols, n) * scale
+        steps = (math.sqrt(q_row.size) + 3) * abs(scale) * _dots(np.abs(q_row), np.abs(k_cols), n)
     e = np.zeros(n)
     for j in range(n):
-        y = x[j] * scale
+        y = x[j]
         slope = 1.0
         if softcap > 0:
             t = np.tanh(y / softcap)
             y = softcap * t
             slope = 1.0 - t * t
-        e[j] = slope * (math.sqrt(q_row.size) + 3) * abs(scale) * a[j] + 3 * abs(y) + abs(s[j] - m) + 2
+        e[j] = slope * steps[j] + 3 * abs(y) + abs(s[j] - m) + 2
         b = abs(row_bias[j])
         if b * unit < 1:
             e[j] += b + min(abs(s[j]), b, abs(y) / unit)
@@ -307,7 +328,7 @@ def _rounding_row(r, q, kt, v, mask, bias, table, sinks, kv_lens, q_offset, left
         if s[j] != -np.inf:
             z += np.exp(s[j] - m)
     row_bias = _bias_row(bias, table, b, h, i, lo, hi, s) if has_bias else np.zeros(s.size)
-    e = _score_steps(s, q[b, h, i], kt[b, g, :, lo:hi], row_bias, scale, softcap, m, unit)
+    e = _score_steps(s, q[b, h, i], kt[b, g, :, lo:hi], lo, kt.shape[3], row_bias, scale, softcap, m, unit)
     for j in range(s.size):
         e[j] += further[b, h, i, lo + j, 0]
     o = np.zeros(v.shape[3])

@@ -181,8 +181,11 @@ BAD = {
     "sinks dtype": ({"sinks": zeros(4, dtype=int)}, TypeError, r"sinks: expected dtype float16.* got int64"),
     "sinks list": ({"sinks": [0.0] * 4}, TypeError, r"sinks: expected a NumPy array.* got a list"),
     # choices
-    "score": ({"score": "cosine"}, ValueError, r"score: expected \"dot\", got 'cosine'"),
-    "score object": ({"score": object()}, ValueError, r"score: expected \"dot\", got a object"),
+    "score": ({"score": "cosine"}, ValueError,
+              r"score: expected \"dot\" or a score object, got 'cosine'; aat.attention.Geometric and"),
+    "score object": ({"score": object()}, ValueError, r"score: expected \"dot\" or a score object, got a object"),
+    "score and scale": ({"score": aat.attention.Geometric("euclidean"), "scale": 0.5}, ValueError,
+                        r"scale: expected None with a score object, got 0.5; what multiplies its scores is a par"),
     "tiling str": ({"tiling": "fast"}, ValueError,
                    r"tiling: expected \"auto\", a TileConfig or a TilingStrategy, got 'fast'"),
     "tiling dict": ({"tiling": {}}, TypeError,

@@ -112,7 +112,7 @@ def test_merge_joins_disjoint_keys(backend):
 # --- an oracle that shares no line with the reference, and random problems ---
 
 def oracle(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), scale=None, softcap=None, sinks=None,
-           kv_lens=None, q_offset=None):
+           kv_lens=None, q_offset=None, score_mod=None, mask_mod=None):
     """Dense softmax attention in float64, straight from the contract (4-D, bhsd)."""
     q, k, v = (x.astype(np.float64) for x in (q, k, v))
     (B, Hq, Lq, D), (Hk, Lk) = q.shape, k.shape[1:3]
@@ -126,6 +126,9 @@ def oracle(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None), s
     see = see & (j >= p - window[0] if window[0] is not None else True)
     see = see & (j <= p + window[1] if window[1] is not None else True)
     s = np.einsum("bhid,bhjd->bhij", q, k) * (D**-0.5 if scale is None else scale)
+    place = (np.arange(B)[:, None, None, None], np.arange(Hq)[:, None, None], p, j)
+    s = s if score_mod is None else score_mod(s, *place)
+    see = see & (True if mask_mod is None else mask_mod(*place))
     s = s if softcap is None else softcap * np.tanh(s / softcap)
     see = see & (True if bias is None else bias.astype(np.float64) != -np.inf) & (s != -np.inf)
     s = np.where(see, s + (0 if bias is None else bias.astype(np.float64)), -np.inf)
@@ -156,7 +159,8 @@ def assert_reference_is_the_oracle(call):
         assert np.all(close | same), f"{np.count_nonzero(~(close | same))} elements differ"
 
 
-FOUR_AXES = [case for case in (*SMALL, *FULL) if not {"layout", "ndim"} & dict(case.options).keys()]
+# scores that are no products have tests/kernels/test_attention_scores.py
+FOUR_AXES = [case for case in (*SMALL, *FULL) if not {"layout", "ndim", "score"} & dict(case.options).keys()]
 
 
 @named([case for case in FOUR_AXES if case.multiply_adds * case.Dv < 3e8])

@@ -77,6 +77,7 @@ RANGES = {
     # name: (NumPy's name, low, high in f32, high in f64, allowed ulps)
     "exp": ("exp", -87, 88, 700, 2), "exp2": ("exp2", -125, 127, 1000, 2), "log": ("log", 1e-30, 1e30, 1e300, 2),
     "log2": ("log2", 1e-30, 1e30, 1e300, 3), "sqrt": ("sqrt", 0, 1e30, 1e300, 1), "tanh": ("tanh", -20, 20, 20, 3),
+    "log1p": ("log1p", -0.99, 1e38, 1e300, 2), "sinh": ("sinh", -88, 88, 700, 4), "arcsin": ("arcsin", -1, 1, 1, 3),
 }
 
 
@@ -89,12 +90,22 @@ def test_elementary_functions_are_within_ulps(cpu, name):
     high = high64 if lanes.scalar_name == "f64" else high32
     dtype = np.float64 if lanes.scalar_name == "f64" else np.float32
     rng = np.random.default_rng(1)
-    x = np.concatenate([rng.uniform(low, high, 2048), rng.uniform(max(low, -3), 3, 1536), np.geomspace(1e-6, 2, 512)])
+    x = np.concatenate([rng.uniform(low, high, 2048), rng.uniform(max(low, -3), min(high, 3), 1536),
+                        np.geomspace(1e-6, min(high, 2), 512)])
     x = x.astype(dtype)
     assert ulps(unary(lanes, name, x, session), exact(getattr(np, numpy_name), x)) <= allowed
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "tanh"])
+def test_arccosh1p_is_within_ulps(cpu):
+    session, lanes = cpu
+    dtype = np.float64 if lanes.scalar_name == "f64" else np.float32
+    x = np.concatenate([np.geomspace(1e-30, 1e30, 4096 - 16), np.zeros(16)]).astype(dtype)
+    wide = x.astype(np.longdouble)
+    assert ulps(unary(lanes, "arccosh1p", x, session), np.log1p(wide + np.sqrt(wide * (wide + 2)))) <= 4
+    assert np.isnan(unary(lanes, "arccosh1p", np.full(16, np.nan), session)).all()
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "tanh", "log1p", "sinh", "arcsin"])
 def test_special_values_are_ieee(cpu, name):
     session, lanes = cpu
     x = np.array([0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, -0.0, 2.0] * 2)
@@ -153,6 +164,22 @@ def test_maximum_and_where_equal(cpu):
     np.testing.assert_array_equal(got, np.where(a == -np.inf, b, 7))
 
 
+def test_add_square_is_the_square_of_a_difference(cpu):
+    from aat.kernels.lanes.base import element, local
+
+    session, lanes = cpu
+    rng = np.random.default_rng(2)
+    x = np.repeat(rng.integers(-9, 9, 64 // lanes.width), lanes.width).astype(float)
+    y, total = rng.integers(-9, 9, (2, 64)).astype(float)
+
+    def body(L, a, b, c):
+        result = local(c)
+        L.add_square(local(element(a, 0)), b, result)
+        return result
+
+    np.testing.assert_array_equal(apply(session, lanes, "square", body, x, y, total), total + (y - x) ** 2)
+
+
 def test_where_less_is_false_for_nan(cpu):
     session, lanes = cpu
     a = np.array([1.0, 2.0, -np.inf, np.nan, 0.0, 5.0, -3.0, np.inf] * 2)
@@ -208,6 +235,15 @@ def test_gpu_log_and_tanh_keep_their_relative_accuracy(backend):
         assert ulps(unary(lanes, "log", x, session), exact(np.log, x)) <= 4
         x = np.concatenate([np.linspace(-9, 9, 500), np.geomspace(1e-6, 1, 524)]).astype(np.float32)
         assert ulps(unary(lanes, "tanh", x, session), exact(np.tanh, x)) <= 8
+        for name, x in (("log1p", np.concatenate([np.geomspace(1e-20, 1e35, 1000), np.linspace(-0.9, 0, 24)])),
+                        ("sinh", np.concatenate([np.linspace(-88, 88, 500), np.geomspace(1e-6, 2, 524)])),
+                        ("arcsin", np.concatenate([np.linspace(-1, 1, 500), np.geomspace(1e-6, 1, 524)]))):
+            x = x.astype(np.float32)
+            assert ulps(unary(lanes, name, x, session), exact(getattr(np, name), x)) <= 8, name
+        a = np.array([1.0, 2.0, -np.inf, 0.0] * 16, np.float32)
+        got = apply(session, lanes, "less", lambda L, x, y, z: L.where_less(x, y, x, z), a, a[::-1].copy(),
+                    np.full_like(a, 7))
+        np.testing.assert_array_equal(got, np.where(a < a[::-1], a, 7))
 
 
 def test_bitcode_matches_its_source():

@@ -19,7 +19,8 @@ KERNELS = {"aat.kernels", "aat.kernels.lanes", "aat.kernels.parts"}
 CALL = PLAN | KERNELS | MODS | {"aat.attention", "aat.arrays", "aat.integrations", "aat.geometry", "aat.states"}
 CHECK = CALL | {"aat", "aat.functional", "aat.sdpa", "aat.explanation", "aat.operations", "aat.validation"}
 MAY_IMPORT = {
-    "aat": CALL | {"aat.functional", "aat.sdpa", "aat.explanation", "aat.operations"},  # aat/__init__.py alone
+    "aat": CALL | {"aat.functional", "aat.sdpa", "aat.explanation", "aat.operations",
+                   "aat.attention.mechanisms"},  # aat/__init__.py alone
     "aat.errors": set(),
     "aat.env": {"aat.errors"},
     "aat.lane": set(),
@@ -32,6 +33,7 @@ MAY_IMPORT = {
     "aat.integrations": LAUNCH,
     "aat.attention": CALL,
     "aat.attention.cache": CALL | {"aat.functional"},  # what a decoder holds: its calls are those of functional
+    "aat.attention.mechanisms": CALL | {"aat.functional"},  # scores that can be called
     "aat.functional": CALL,
     "aat.operations": PLAN | KERNELS | {"aat.arrays", "aat.integrations"},  # beside attention, not upon it
     "aat.sdpa": CALL | {"aat.functional"},

@@ -28,7 +28,8 @@ UNIT = 2.0**-53
 class Prepared:
     """Rows ready for a kernel: columns (products, ..., L, D') for queries and (..., L, D') for keys; rows of scalars.
 
-    scalars: (n, ..., L), in the order of the score's `q_scalars` or `k_scalars`.
+    scalars: (n, ..., L), in the order of the score's `q_scalars` or `k_scalars`. Both are float64, but for columns that
+    are the rows as they came.
     """
 
     columns: np.ndarray
@@ -56,13 +57,26 @@ class Score:
     q_scalars: tuple[str, ...] = ()
     k_scalars: tuple[str, ...] = ()
     forms: ClassVar[tuple[str, ...]] = ()
+    host_only: ClassVar[tuple[str, ...]] = ("chart",)       # attributes that `apply` does not ask for
+
+    def columns(self, d):
+        """How many columns of one product rows of d columns are prepared to."""
+        return d
+
+    def key(self):
+        """What `apply` depends on, hashable: kernels of scores with equal keys are the same kernel.
+
+        The class and its plain attributes; arrays (beta, curvature) are folded into columns and row numbers.
+        """
+        plain = ((name, value) for name, value in sorted(vars(self).items()) if name not in self.host_only)
+        return type(self), tuple((name, value) for name, value in plain if isinstance(value, (str, int, float)))
 
     def prepare_q(self, q):
-        """Prepared queries, float64."""
+        """Prepared queries."""
         raise NotImplementedError
 
     def prepare_k(self, k):
-        """Prepared keys, float64."""
+        """Prepared keys."""
         raise NotImplementedError
 
     def apply(self, u, q, k, ops=np):
@@ -80,6 +94,15 @@ class Score:
     def score(self, q, k):
         """The definition: scores (..., Hq, Lq, Lk), float64, in O(Lq Lk D) memory."""
         raise NotImplementedError
+
+    def defined(self, q, k):
+        """`score`, and NaN for pairs of which a row is not finite."""
+        (q, no_q), (k, no_k) = finite_rows(q), finite_rows(k)
+        s = self.score(q, k)
+        if no_q.any() or no_k.any():
+            no_k = grouped(no_k[..., None], s.shape[-3])[..., 0] if s.ndim > 2 else no_k
+            s = np.where(no_q[..., :, None] | no_k[..., None, :], np.nan, s)
+        return s
 
     def tile(self, k):
         """The Tile of keys k (..., n, D): its centre, and a radius rounded up. Many tiles: (T, B, H, n, D)."""
@@ -126,6 +149,18 @@ def paired(score, q, k):
     return grouped(k, q.shape[-3])
 
 
+def finite_rows(x):
+    """(rows, which of them are not finite): x (..., L, D) with another row, that any score takes, in their places."""
+    fine = np.isfinite(x)
+    if fine.all():
+        return x, np.zeros(x.shape[:-1], bool)
+    wrong = ~fine.all(-1)
+    if wrong.any():
+        other = x[~wrong][0] if not wrong.all() else np.full(x.shape[-1], 1e-3, x.dtype)
+        x = np.where(wrong[..., None], other, x)
+    return x, wrong
+
+
 def parameter(score, name, value, condition, expected, remedy=""):
     """A number, or an array of one number a head (H,), as float64; `condition` must hold for each."""
     x = np.asarray(value)
@@ -151,6 +186,11 @@ def beta_of(score, beta):
     """beta > 0, a number or (Hq,)."""
     return parameter(score, "beta", beta, lambda x: x > 0, "numbers above 0",
                      "a nearer key must score higher; to repel, negate the values")
+
+
+def squares(x):
+    """sum x^2 of rows (..., D) of float64: a product of matrices, twice as fast as a sum of squares."""
+    return np.matmul(x[..., None, :], x[..., :, None])[..., 0, 0]
 
 
 def rows_of(score, name, x, columns=1):

@@ -4,7 +4,7 @@ As dot products: |q - k|^2 = |q|^2 + |k|^2 - 2 q.k, which errs by about u (|q| +
 """
 import numpy as np
 
-from aat.attention.scores.base import Prepared, filled, rows_of
+from aat.attention.scores.base import Prepared, filled, rows_of, squares
 from aat.attention.scores.metric import MetricScore
 
 
@@ -24,27 +24,31 @@ class Euclidean(MetricScore):
 
     def prepare_q(self, q):
         """Columns q; |q|^2 / 2 for "dot"; beta."""
-        q = rows_of(self.name, "q", q)
-        rows = [self._height(q)] if self.product == "dot" else []
-        return Prepared(q[None], np.stack([*rows, filled(self._weight(q), q)]))
+        wide = rows_of(self.name, "q", q)
+        rows = [squares(wide) / 2] if self.product == "dot" else []
+        return Prepared(np.asarray(q)[None], np.stack([*rows, filled(self._weight(wide), wide)]))
 
     def prepare_k(self, k):
         """Columns k; |k|^2 / 2 for "dot"."""
-        k = rows_of(self.name, "k", k)
-        return Prepared(k, self._height(k)[None] if self.product == "dot" else np.empty((0, *k.shape[:-1])))
+        wide = rows_of(self.name, "k", k)
+        rows = (squares(wide) / 2)[None] if self.product == "dot" else np.empty((0, *wide.shape[:-1]))
+        return Prepared(np.asarray(k), rows)
 
     def domain(self, q, k, ops=np):
         """q.k <= (|q|^2 + |k|^2) / 2; a sum of squares is at least 0."""
         return ((-np.inf, q[0] + k[0]),) if self.product == "dot" else ((0.0, np.inf),)
-
-    def _height(self, x):
-        return (x * x).sum(-1) / 2
 
     def _z(self, u, q, k, ops):
         return u / 2 if self.product == "difference" else ops.maximum((q[0] + k[0]) - u, 0.0)
 
     def _dz(self, u, q, k, ops):
         return 0.5 if self.product == "difference" else -1.0
+
+    def apply(self, u, q, k, ops=np):
+        """-2 weight z without a root, or as for every distance."""
+        if self.form == "squared":
+            return (q[-1] * -2.0) * self._z(u[0], q, k, ops)
+        return super().apply(u, q, k, ops)
 
     def _angle(self, z, ops):
         d = ops.sqrt(z + z)

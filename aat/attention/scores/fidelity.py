@@ -19,8 +19,11 @@ from aat.attention.scores.base import (
     parameter,
     per_head,
     rows_of,
+    squares,
 )
 from aat.states.pure import between
+
+TINY = 1e-250
 
 
 class Fidelity(Score):
@@ -48,18 +51,30 @@ class Fidelity(Score):
 
     def prepare_q(self, q):
         """Unit columns (q_re, q_im) and (-q_im, q_re); beta."""
-        psi = self.states(q, "q")
-        q = np.asarray(q)
-        beta = filled(per_head(self.name, "beta", self.beta, q, "q"), q)
-        parts = [psi] if self.real else [np.concatenate([psi.real, psi.imag], -1),
-                                         np.concatenate([-psi.imag, psi.real], -1)]
-        return Prepared(np.stack(parts), beta[None])
+        parts = np.empty((self.products, *np.shape(q)))
+        psi = self._unit(q, "q", parts[0])
+        beta = filled(per_head(self.name, "beta", self.beta, psi, "q"), psi)
+        if self.real:
+            return Prepared(parts, beta[None])
+        half = psi.shape[-1] // 2
+        np.negative(psi[..., half:], out=parts[1, ..., :half])
+        parts[1, ..., half:] = psi[..., :half]
+        return Prepared(parts, beta[None])
 
     def prepare_k(self, k):
         """Unit columns (k_re, k_im)."""
-        phi = self.states(k)
-        columns = phi if self.real else np.concatenate([phi.real, phi.imag], -1)
+        columns = self._unit(k, "k")
         return Prepared(columns, np.empty((0, *columns.shape[:-1])))
+
+    def _unit(self, x, argument, out=None):
+        """The states of rows (..., D) as D real columns, (re, im), in `out` if that is given."""
+        x = rows_of(self.name, argument, x, 1 if self.real else 2)
+        square = squares(x)
+        if ((square > TINY) & (square < 1 / TINY)).all():
+            return np.multiply(x, (1 / np.sqrt(square))[..., None], out=out)
+        psi = self.states(x, argument)      # squares leave the range, or a row is no state
+        psi = psi if self.real else np.concatenate([psi.real, psi.imag], -1)
+        return np.multiply(psi, 1.0, out=out)
 
     def _F(self, u, ops):
         square = u[0] * u[0] if self.real else u[0] * u[0] + u[1] * u[1]
@@ -72,7 +87,10 @@ class Fidelity(Score):
             return q[0] * F
         if self.form == "log":
             return q[0] * ops.log(F + self.floor)
-        a = ops.arcsin(ops.sqrt(1 - F))
+        # arccos(sqrt F) by the smaller of sqrt F and sqrt(1 - F): 1 - F has lost what a small F was
+        near = F > 0.5
+        a = ops.arcsin(ops.sqrt(ops.where(near, 1 - F, F)))
+        a = ops.where(near, a, np.pi / 2 - a)
         return -(q[0] * (a * a))
 
     def derivative(self, u, q, k, ops=np):

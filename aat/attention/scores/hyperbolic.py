@@ -8,7 +8,7 @@ vectors: along a ray at any radius, across it to u sinh r units (docs/geometry.m
 import numpy as np
 
 from aat import geometry
-from aat.attention.scores.base import Prepared, choice, parameter, rows_of
+from aat.attention.scores.base import Prepared, choice, parameter, rows_of, squares
 from aat.attention.scores.metric import MetricScore
 from aat.geometry.curved import sinc
 
@@ -38,13 +38,13 @@ class Hyperbolic(MetricScore):
 
     def prepare_q(self, q):
         """Columns c s and cosh(c r) - 1 for "dot"; s / |s|, c r and sinh(c r) for "difference"; then the weight."""
-        q = rows_of(self.name, "q", q)
-        columns, rows = self._prepare(q, "q")
-        return Prepared(columns[None], np.stack([*rows, self._weight(q)]))
+        wide = rows_of(self.name, "q", q)
+        columns, rows = self._prepare(wide, q, "q")
+        return Prepared(columns[None], np.stack([*rows, self._weight(wide)]))
 
     def prepare_k(self, k):
         """The same without the weight."""
-        columns, rows = self._prepare(rows_of(self.name, "k", k), "k")
+        columns, rows = self._prepare(rows_of(self.name, "k", k), k, "k")
         return Prepared(columns, np.stack(rows))
 
     def domain(self, q, k, ops=np):
@@ -59,22 +59,28 @@ class Hyperbolic(MetricScore):
         r = np.sqrt((x * x).sum(-1))
         return x * sinc(self._K(argument, x), r)[..., None]
 
-    def _prepare(self, x, argument):
-        a = self._spatial(x, argument) * np.sqrt(-self._K(argument, x))[..., None]
-        square = (a * a).sum(-1)
-        n = np.sqrt(square)
+    def _prepare(self, x, given, argument):
+        c = np.sqrt(-self._K(argument, x))
+        plain = self.chart == "lift" and (c == 1).all()
+        a = x if plain else self._spatial(x, argument) * c[..., None]
+        square = squares(a)
         if self.product == "dot":
-            return a, [square / (1 + np.sqrt(1 + square))]
+            return np.asarray(given) if plain else a, [square / (1 + np.sqrt(1 + square))]
+        n = np.sqrt(square)
         return a / np.where(n == 0, 1.0, n)[..., None], [np.arcsinh(n), n]
 
     def _z(self, u, q, k, ops):
         if self.product == "dot":
-            return ops.maximum((q[0] + k[0] + q[0] * k[0]) - u, 0.0)
+            return ops.maximum((k[0] + q[0] * (1 + k[0])) - u, 0.0)
         half = ops.sinh((q[0] - k[0]) * 0.5)
         return (half * half + q[1] * k[1] * u * 0.25) * 2
 
     def _dz(self, u, q, k, ops):
         return -1.0 if self.product == "dot" else q[1] * k[1] * 0.5
+
+    def _length(self, z, ops):
+        whole = getattr(ops, "arccosh1p", None)     # lanes have it in one
+        return self._angle(z, ops)[0] if whole is None else whole(z)
 
     def _angle(self, z, ops):
         slope = ops.sqrt(z * (z + 2))           # sinh(c d)

@@ -48,6 +48,10 @@ class MetricScore(Score):
         """c d and its derivative's inverse, d z / d (c d): arcosh(1 + z) and sinh, for example."""
         raise NotImplementedError
 
+    def _length(self, z, ops):
+        """c d alone."""
+        return self._angle(z, ops)[0]
+
     def _weight(self, rows):
         """The factor of a query row: beta over the power of |K| that the form divides by."""
         K = np.abs(self._K("q", rows))
@@ -60,11 +64,11 @@ class MetricScore(Score):
 
     def apply(self, u, q, k, ops=np):
         """-weight times (c d)^2, c d or z."""
-        z = self._z(u[0], q, k, ops)
+        z, weight = self._z(u[0], q, k, ops), -q[-1]
         if self.form == "inner":
-            return -(q[-1] * z)
-        a, _ = self._angle(z, ops)
-        return -(q[-1] * (a * a)) if self.form == "squared" else -(q[-1] * a)
+            return weight * z
+        a = self._length(z, ops)
+        return weight * (a * a) if self.form == "squared" else weight * a
 
     def derivative(self, u, q, k, ops=np):
         """Chain rule through z: (c d)^2 has 2 c d / (dz / d(c d)), which is 2 at 0."""

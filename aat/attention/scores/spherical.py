@@ -6,7 +6,7 @@ z = |x - y|^2 / 2 of unit vectors of D + 1 columns. The derivative of d^2 is unb
 import numpy as np
 
 from aat import geometry
-from aat.attention.scores.base import Prepared, choice, parameter, rows_of
+from aat.attention.scores.base import Prepared, choice, parameter, rows_of, squares
 from aat.attention.scores.metric import MetricScore
 from aat.geometry.curved import sinc
 
@@ -28,6 +28,10 @@ class Spherical(MetricScore):
         dot = product == "dot"
         self.q_scalars = ("height", "weight") if dot else ("weight",)
         self.k_scalars = ("height",) if dot else ()
+
+    def columns(self, d):
+        """D for "dot", D + 1 for "difference"."""
+        return d + (self.product == "difference")
 
     def points(self, x, argument="k"):
         """Points (..., D + 1) of rows (..., D)."""
@@ -70,7 +74,7 @@ class Spherical(MetricScore):
         unit = self._unit(x, argument)
         if self.product == "difference":
             return unit, []
-        square = (unit[..., 1:] ** 2).sum(-1)
+        square = squares(unit[..., 1:])
         above = square / (1 + np.sqrt(np.maximum(1 - square, 0)))       # no cancellation near the pole
         return unit[..., 1:], [np.where(unit[..., 0] > 0, above, 1 - unit[..., 0])]
 
