@@ -24,8 +24,9 @@ MOST = 64    # kinds that a session keeps; the oldest goes first
 
 
 def suits(problem, session):
-    """Whether a problem's arrays stay on a GPU."""
-    return session.backend != "cpu" and not isinstance(problem.q, np.ndarray)
+    """Whether a problem's arrays stay on a GPU. A caller's functions may capture something else at every call, as for
+    calls that are kept on the CPU (aat/attention/repeated.py): they take the way that keeps nothing."""
+    return session.backend != "cpu" and not isinstance(problem.q, np.ndarray) and problem.mods is None
 
 
 def run(problem, session, config=None, counted=True):

@@ -224,3 +224,24 @@ def test_what_is_known_of_values_is_remembered_until_they_are_written(backend):
         bounds.append(aat.attention(*on_device[:2], values, **given)[1].error_bound)
     assert (bounds[0] > 0).any()
     np.testing.assert_allclose(bounds[1], 10 * bounds[0], rtol=1e-5)
+
+
+def test_functions_are_read_anew_at_every_call(backend):
+    """Calls that differ in their functions alone, or in what those capture, are no repetitions of each other."""
+    q, k, v = draw()
+    on_device, out = moved((q, k, v), backend), aat.empty(q.shape, np.float32, backend)
+    slopes = np.array([0.5, 0.25, 0.125, 1.0], np.float32)[:q.shape[1]]
+
+    def biased(s, b, h, q, k):
+        return s - slopes[h] * aat.lane.abs(q - k)
+
+    aat.attention(*on_device)
+    for given in ({"score_mod": lambda s, b, h, q, k: s * 0.0}, {"score_mod": biased},
+                  {"mask_mod": lambda b, h, q, k: q >= k}, {"mask_mod": lambda b, h, q, k: q <= k}):
+        for _ in range(2):
+            expected = aat.attention(q, k, v, backend=backend, **given)
+            np.testing.assert_array_equal(aat.attention(*on_device, **given).numpy(), expected)
+            assert aat.attention(*on_device, **given, out=out) is out
+            np.testing.assert_array_equal(out.numpy(), expected)
+            slopes *= 2
+    np.testing.assert_array_equal(aat.attention(*on_device).numpy(), aat.attention(q, k, v, backend=backend))
