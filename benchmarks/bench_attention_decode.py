@@ -11,35 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 import pytest
+from timed_calls import checked, present
 
 import aat
-from aat.backends import cpu, select
+from aat.backends import cpu
 from aat.validation import cases, pipeline
 
 CASES = [case for case in cases.tagged("bench") if case.name.startswith("decode")]
 READ = [cases.by_name(f"decode-{keys}-128") for keys in (4096, 16384, 65536)]
 READ_BAR, INT8_BAR = 0.9, 2.5
 ROUNDS = 15
-
-
-def present(name):
-    """Skip unless a backend is here whose speed means something."""
-    found = select.get(name).probe()
-    if not found.ok:
-        pytest.skip("; ".join(found.reasons))
-    if found.device.kind == "software":
-        pytest.skip(f"{found.device.name} proves correctness, never speed")
-    return found.device
-
-
-def checked(benchmark, case, backend):
-    """Check a case, note its error, and return its arguments and the call to time: with lse, as it was checked."""
-    verdict = pipeline.check(case, backend)
-    assert verdict.ok, str(verdict)
-    benchmark.extra_info.update(error=verdict.error, budget=verdict.budget, multiply_adds=case.multiply_adds)
-    arguments = cases.make(case)
-    out = pipeline.blank_output(arguments)
-    return arguments, lambda: aat.attention(**arguments, backend=backend, return_lse=True, out=out)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "vulkan", "cuda"])

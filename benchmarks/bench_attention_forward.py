@@ -9,33 +9,13 @@ its own, bench_attention_decode.py.
     pytest benchmarks --benchmark-compare=0001 --benchmark-compare-fail=median:10%
 """
 import pytest
+from timed_calls import checked, present
 
-import aat
 from aat.backends import cpu, select
-from aat.validation import cases, pipeline
+from aat.validation import cases
 
 CASES = [case for case in cases.tagged("bench") if not case.name.startswith("decode")]
 SCALING = cases.by_name("dense-1024")
-
-
-def present(name):
-    """Skip unless a backend is here whose speed means something."""
-    found = select.get(name).probe()
-    if not found.ok:
-        pytest.skip("; ".join(found.reasons))
-    if found.device.kind == "software":
-        pytest.skip(f"{found.device.name} proves correctness, never speed")
-    return found.device
-
-
-def checked(benchmark, case, backend):
-    """Check a case, note its error, and return the call to time: with lse, as it was checked."""
-    verdict = pipeline.check(case, backend)
-    assert verdict.ok, str(verdict)
-    benchmark.extra_info.update(error=verdict.error, budget=verdict.budget, multiply_adds=case.multiply_adds)
-    arguments = cases.make(case)
-    out = pipeline.blank_output(arguments)
-    return lambda: aat.attention(**arguments, backend=backend, return_lse=True, out=out)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "vulkan", "cuda"])
@@ -44,7 +24,7 @@ def test_attention_forward(benchmark, case, backend):
     device = present(backend)
     benchmark.group = f"{case.name.split('-')[0]} on {backend}"
     benchmark.extra_info["device"] = device.name
-    benchmark(checked(benchmark, case, backend))
+    benchmark(checked(benchmark, case, backend)[1])
 
 
 @pytest.mark.parametrize("threads", sorted({1, 2, 4, 8, 16, 32, 64, cpu.processors()} & {*range(cpu.processors() + 1)}))
@@ -55,6 +35,6 @@ def test_threads(benchmark, threads, monkeypatch):
     try:
         benchmark.group = f"threads on cpu, {SCALING.name}"
         benchmark.extra_info["threads"] = threads
-        benchmark(checked(benchmark, SCALING, "cpu"))
+        benchmark(checked(benchmark, SCALING, "cpu")[1])
     finally:
         select.close()

@@ -1,6 +1,7 @@
 """What a backend costs beside the kernel: allocation, copies to and from the device, an empty launch."""
 import numpy as np
 import pytest
+from timed_calls import present
 
 import aat
 from aat.backends import select
@@ -11,11 +12,7 @@ BACKENDS = ("cpu", "vulkan", "cuda")
 
 @pytest.fixture(params=BACKENDS)
 def backend(request):
-    found = select.get(request.param).probe()
-    if not found.ok:
-        pytest.skip("; ".join(found.reasons))
-    if found.device.kind == "software":
-        pytest.skip(f"{found.device.name} proves correctness, never speed")
+    present(request.param)
     return request.param
 
 

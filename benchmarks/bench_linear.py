@@ -1,10 +1,10 @@
 """Speed of aat.linear over its cases, each timed only after its check: `pytest benchmarks/bench_linear.py`."""
 import numpy as np
 import pytest
+from timed_calls import present
 
 import aat
 from aat import operations
-from aat.backends import select
 from aat.validation import kernels, statistics
 from aat.validation.cases import kernel_cases
 from aat.validation.measure import settle
@@ -15,9 +15,7 @@ CASES = kernel_cases("linear", "bench")
 @pytest.mark.parametrize("backend", ["cpu", "vulkan", "cuda"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_linear(benchmark, case, backend):
-    found = select.get(backend).probe()
-    if not found.ok or found.device.kind == "software":
-        pytest.skip("; ".join(found.reasons) or f"{found.device.name} proves correctness, never speed")
+    present(backend)
     verdict = kernels.check(case, backend)
     assert verdict.ok, str(verdict)
     operation, call = operations.get(case.kernel), kernels.arguments(case)

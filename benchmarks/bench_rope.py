@@ -3,9 +3,9 @@
     pytest benchmarks/bench_rope.py
 """
 import pytest
+from timed_calls import present
 
 from aat import operations
-from aat.backends import select
 from aat.validation import kernels
 from aat.validation.cases import kernel_cases
 
@@ -15,9 +15,7 @@ CASES = kernel_cases("rope", "bench")
 @pytest.mark.parametrize("backend", ["cpu", "vulkan", "cuda"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_rope(benchmark, case, backend):
-    found = select.get(backend).probe()
-    if not found.ok or found.device.kind == "software":
-        pytest.skip("; ".join(found.reasons) or f"{found.device.name} proves correctness, never speed")
+    present(backend)
     verdict = kernels.check(case, backend)
     assert verdict.ok, str(verdict)
     operation, call = operations.get(case.kernel), kernels.arguments(case)
