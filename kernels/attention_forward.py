@@ -13,9 +13,9 @@ from aat.kernels.parts.queries import Assembly, Counts, Meta
 def build(lanes, config, spec):
     """The kernel for a lane type, tile sizes and features."""
     L, D, DV, asm = lanes, spec.d, spec.dv, Assembly(lanes, config, spec)
-    DQ, UP = asm.DQ, asm.UP        # columns of a query, and lane variables that each takes
+    UP = asm.UP                                                # lane variables that a column of the queries takes
     U, KC, BG, BN, BD = asm.U, asm.KC, asm.BG, config.keys_per_tile, config.threads
-    OWN, OWN_V = DQ // config.team, DV // config.team      # columns of a thread
+    OWN, OWN_V = asm.DQ // config.team, DV // config.team      # columns of a thread
     in_shared = L.staged and not asm.stage
     # With everything in registers every index is static; otherwise loops run.
     loop = ti.static if config.registers else ti.ndrange
@@ -51,8 +51,7 @@ def build(lanes, config, spec):
     MEANS = NUMBERS if spec.mixed else ti.template()
     MOD_INTS, MOD_NUMBERS = (INTS, NUMBERS) if spec.mods else (ti.template(), ti.template())
     gather = gathered(BD, config.pairs)
-    q_parts, out_parts = asm.moved_parts(DQ // config.team), asm.moved_parts(OWN_V)
-    depth_parts = asm.depth_parts()
+    q_parts, out_parts, depth_parts = asm.moved_parts(OWN), asm.moved_parts(OWN_V), asm.depth_parts()
 
     @ti.kernel
     def attention_forward(q: ELEMENTS, k: ELEMENTS, v: ELEMENTS, out: OUT, lse: LSE, mask: MASK, bias: BIAS,

@@ -30,6 +30,19 @@ def backend(request):
     return available(request.param)
 
 
+@pytest.fixture
+def cpu():
+    """A CPU session of its own whose kernels go by addresses, as those of calls that are kept."""
+    from aat.backends import select
+
+    available("cpu")
+    select.close()
+    with select.use("cpu") as session:
+        if not session.intrinsics:
+            pytest.skip("calls are kept where kernels go by addresses, with the bitcode")
+        yield session
+
+
 def available(name):
     """Return `name`; skip, or fail where AAT_REQUIRE names it, if the backend's probe found no way to run it."""
     from aat.backends import select

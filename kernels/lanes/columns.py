@@ -188,7 +188,7 @@ class CpuColumns:
     def __init__(self, lanes):
         self.lanes, self.width, self.scalar = lanes, lanes.width, lanes.scalar
         self.by_address = bool(lanes.bitcode)
-        self.splat, self.first, self.log = lanes.splat, lanes.first, lanes.log
+        self.splat, self.first, self.log, self.fma = lanes.splat, lanes.first, lanes.log, lanes.fma_lanes
         self.exp_sub, self.maximum, self.keep = lanes.exp_sub, lanes.maximum, lanes.keep
         self.where_equal, self.nonfinite, self.any_nonzero = lanes.where_equal, lanes.nonfinite, lanes.any_nonzero
         self.exp, self.sqrt, self.tanh = lanes.exp, lanes.sqrt, lanes.tanh
@@ -213,14 +213,6 @@ class CpuColumns:
     def long(self, x):
         """An index in as many bits as handles have."""
         return local(ti.cast(x, ti.i64)) if self.by_address else local(x)
-
-    @inline
-    def fma(self, a, b, total):
-        """total += a * b, lane by lane, rounded once (twice without the intrinsics)."""
-        if self.by_address:
-            self.lanes._call("fma_v", a, b, total)
-        else:
-            total._augassign(a * b, "Add")
 
     @inline
     def fma_number(self, number, lanes, total):
@@ -303,6 +295,7 @@ class GpuColumns:
     def __init__(self, lanes):
         self.lanes, self.width, self.scalar = lanes, 1, lanes.scalar
         self.splat, self.maximum, self.where_equal = lanes.splat, lanes.maximum, lanes.where_equal
+        self.fma = lanes.fma_lanes
         self.first, self.exp_sub, self.nonfinite = lanes.first, lanes.exp_sub, lanes.nonfinite
         self.any_nonzero = lanes.any_nonzero
         self.exp, self.log, self.sqrt, self.tanh = lanes.exp, lanes.log, lanes.sqrt, lanes.tanh
@@ -324,7 +317,3 @@ class GpuColumns:
     def swapped(self, array, handle, i, lanes):
         """The neighbour of the one that `lanes` was read from."""
         return array.vector(handle, local(i ^ 1))
-
-    @inline
-    def fma(self, a, b, total):
-        total._augassign(a * b, "Add")

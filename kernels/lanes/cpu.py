@@ -108,7 +108,7 @@ class CpuLanes:
     def fma_lanes(self, a, b, total):
         """total += a * b, lane by lane, rounded once (twice without the intrinsics)."""
         if self.bitcode:
-            self._call("fma_v", local(a), local(b), total)
+            self._call("fma_v", a, b, total)
         else:
             total._augassign(a * b, "Add")
 

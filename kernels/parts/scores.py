@@ -70,7 +70,7 @@ class Lane(Traced):
         product, term = (self, other) if self.factors else (other, self)
         if isinstance(product, Lane) and product.factors:
             total = local(self.ops.number(term))
-            self.ops.L.fma_lanes(*product.factors, total)
+            self.ops.L.fma_lanes(*map(local, product.factors), total)
             return Lane(self.ops, total)
         return self._of(self.x + self.ops.number(other))
 

@@ -14,17 +14,6 @@ rng = np.random.default_rng(0)
 
 
 @pytest.fixture
-def cpu():
-    if aat.supports(np.ones((1, 1, 1, 16), np.float32), *[np.ones((1, 1, 1, 16), np.float32)] * 2, backend="cpu"):
-        pytest.skip("no cpu backend here")
-    select.close()
-    with select.use("cpu") as session:
-        if not session.intrinsics:
-            pytest.skip("calls are kept where kernels go by addresses, with the bitcode")
-        yield session
-
-
-@pytest.fixture
 def taken(monkeypatch):
     """A list with whether each call that found a Step was answered by it."""
     answers, run = [], steps.Step.run

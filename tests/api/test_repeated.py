@@ -9,7 +9,6 @@ import pytest
 
 import aat
 from aat.attention import repeated
-from aat.backends import select
 from aat.validation.cases import by_name, make
 
 # kinds that go by addresses alone, and one of a head narrower than a lane variable, which is never kept
@@ -19,17 +18,6 @@ CASES = ("plain", "causal", "window-causal", "gqa", "bshd", "3d", "scale", "soft
 FURTHER = ("mask-bhqk", "mask-b1qk", "mask-k", "mask-q1", "bias-hqk", "bias-k", "mask-and-bias", "sinks", "lens",
            "causal-lens-block", "causal-lens-upper-block", "offset-block", "offset-batch-block", "window-lens",
            "window-offset", "everything", "f64-everything", "f16-bias", "bf16-bias", "minilm-lens")
-
-
-@pytest.fixture
-def cpu():
-    if aat.supports(np.ones((1, 1, 1, 16), np.float32), *[np.ones((1, 1, 1, 16), np.float32)] * 2, backend="cpu"):
-        pytest.skip("no cpu backend here")
-    select.close()
-    with select.use("cpu") as session:
-        if not session.intrinsics:
-            pytest.skip("calls are kept where kernels go by addresses, with the bitcode")
-        yield session
 
 
 def call_of(name, seed=None):

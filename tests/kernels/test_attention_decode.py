@@ -13,7 +13,8 @@ from aat.validation import budget, pipeline
 from aat.validation.cases import by_name, make, tagged
 
 CASES = [case for case in (*tagged("small"), *tagged("full"))
-         if 0 < case.Lq <= decode.QUERIES and case.Lk and case.B and case.multiply_adds and "mods" not in case.tags]
+         if 0 < case.Lq <= decode.QUERIES and case.Lk and case.B and case.multiply_adds
+         and not {"score", "score_mod", "mask_mod"} & dict(case.options).keys()]
 
 
 @pytest.fixture(autouse=True)

@@ -158,7 +158,7 @@ def test_empty_problems():
 
 def test_an_index_outside_of_its_array_is_told_with_a_witness():
     short = np.zeros(50, np.int32)
-    with pytest.raises(ValueError, match=r"captured array of shape \(50,\), got 50|got 63"):
+    with pytest.raises(ValueError, match=r"captured array of shape \(50,\), got (50|63)"):
         aat.block_mask(lambda b, h, q, k: short[q] == 0, 1, 1, 64, 8)
     # a clamp that intervals alone cannot see through
     aat.block_mask(lambda b, h, q, k: short[q - q // 50 * 50] == 0, 1, 1, 64, 8)
