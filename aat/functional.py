@@ -86,8 +86,9 @@ def attention(q, k, v, *, mask=None, bias=None, causal=None, window=(None, None)
         The backend cannot run this here, with each reason.
     """
     further = None if mask is bias is sinks is kv_lens is q_offset is None else (mask, bias, sinks, kv_lens, q_offset)
+    anew = score_mod is not None or mask_mod is not None or type(score) is not str
     kind = repeated.kind(q, k, v, out, further, (causal, window, scale, softcap, score, tolerance, tiling, layout,
-                                                 backend, return_lse, return_info), score_mod or mask_mod)
+                                                 backend, return_lse, return_info), anew)
     known = repeated.UNKNOWN if kind is None else repeated.again(kind, q, k, v, out, further)
     if known is not repeated.UNKNOWN:
         return known
@@ -194,15 +195,17 @@ def _launch(problem, session, tiling, counted):
     if reasons:
         raise BackendError(session.backend, reasons)
     limit = min(INDEX_LIMIT, session.limits.max_index)
-    more = {} if isinstance(problem.q, np.ndarray) else {"counted": counted}  # a host array is waited for anyway
+    host = isinstance(problem.q, np.ndarray) or problem.score is not None       # which is waited for anyway
+    more = {} if host else {"counted": counted}
     strategy = tiling if isinstance(tiling, TilingStrategy) else None
+
+    def launch(part, own=tiling):
+        return mechanism.run(part, session, own, **more)
+
     if problem.score is None:
-        return run_in_parts(problem, lambda part, own=tiling: mechanism.run(part, session, own, **more), limit,
-                            strategy)
+        return run_in_parts(problem, launch, limit, strategy)
     with session.scope():
-        prepared = scored.prepared(problem, session)
-        result, parts = run_in_parts(prepared, lambda part, own=tiling: mechanism.run(part, session, own), limit,
-                                     strategy)
+        result, parts = run_in_parts(scored.prepared(problem, session), launch, limit, strategy)
     return scored.returned(problem, result), parts
 
 

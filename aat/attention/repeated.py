@@ -25,16 +25,14 @@ UNKNOWN = object()
 _off = 0
 
 
-def kind(q, k, v, out, further, options, mods=None):
+def kind(q, k, v, out, further, options, anew=False):
     """The kind of a call as a dict key, or None if nothing of such calls is kept.
 
     further: (mask, bias, sinks, kv_lens, q_offset), or None if none is given. options: the values of the other
     arguments, causal and window first. Those whose equality says less than identity (True == 1 == 1.0) come with their
-    types. mods: a score_mod or mask_mod, which may capture something else at every call.
+    types. anew: whether something is made anew at every call: rows for a score object, or what functions capture.
     """
-    if not (type(q) is type(k) is type(v) is np.ndarray) or _off or mods is not None:
-        return None
-    if type(options[4]) is not str:  # a score object: rows are prepared anew at each call
+    if not (type(q) is type(k) is type(v) is np.ndarray) or _off or anew:
         return None
     if not (q.flags.aligned and k.flags.aligned and v.flags.aligned):
         return None

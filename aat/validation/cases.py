@@ -347,8 +347,9 @@ def _table(cases):
     return table
 
 
-CASES: dict[str, Case] = _table((*_small(), *_mods(), *_scores(), *_full(), *_adaptive(), *timed.bench(_case),
-                                *timed.grid(_case), *timed.device(_case)))
+_CHECKED = sorted((*_small(), *_mods(), *_scores(), *_full()), key=lambda case: "full" in case.tags)    # small first
+CASES: dict[str, Case] = _table((*_CHECKED, *_adaptive(), *timed.bench(_case), *timed.grid(_case),
+                                 *timed.device(_case)))
 KERNEL_CASES: dict[str, KernelCase] = _table(_kernels())
 
 

@@ -94,3 +94,18 @@ def test_tiles_that_a_mask_leaves_empty_are_not_visited(backend):
     _, causal = aat.attention(q, k, v, causal=True, backend="cpu", return_info=True)
     _, info = aat.attention(q, k, v, mask_mod=lambda b, h, q, k: q >= k, backend="cpu", return_info=True)
     assert info.tiles["visited"] == causal.tiles["visited"]
+
+
+@pytest.mark.parametrize("backend", ["cpu"], indirect=True)
+def test_an_object_that_is_empty_is_a_function_too(backend):
+    """Its truth is not asked: a call with it is no repetition of one without."""
+    class Shifted(list):
+        def __call__(self, s, b, h, q, k):
+            return s + 1.0 * (q - k)
+
+    q, k, v = (np.random.default_rng(n).standard_normal((1, 2, 40, 32)).astype(np.float32) for n in range(3))
+    call, shifted = dict(q=q, k=k, v=v, backend="cpu"), Shifted()       # as wide as calls that are kept
+    plain = [aat.attention(**call) for _ in range(2)]
+    found = aat.attention(**call, score_mod=shifted)
+    assert not np.array_equal(found, plain[1])
+    np.testing.assert_array_equal(found, aat.attention(**call, score_mod=lambda s, b, h, q, k: s + 1.0 * (q - k)))
