@@ -53,9 +53,8 @@ def test_it_does_not_on_a_gpu_either(backend, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
 def test_no_case_of_the_table_is_changed_by_a_config(case):
-    found = candidates(case, "cpu")
-    turn = TABLE.index(case)
-    passes(case, "cpu", [found[turn % 20]])
+    # by the case's own number, so that it meets the same config when the table grows
+    passes(case, "cpu", [candidates(case, "cpu")[case.seed % 20]])
 
 
 @pytest.mark.parametrize("entry", store.shipped()[0], ids=lambda entry: "-".join(map(str, entry.bucket.values())))
